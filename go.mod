@@ -1,0 +1,3 @@
+module github.com/picket-nsm/picket
+
+go 1.26

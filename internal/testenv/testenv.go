@@ -1,0 +1,63 @@
+// Package testenv tells tests what the machine has: the shared folder with
+// recordings of real Zeek, root, tools. It skips with a reason where something
+// is missing; it never installs anything.
+package testenv
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// Shared returns the folder with captures and recordings of real Zeek, and
+// skips the test where it is missing, as on a user's machine. PICKET_SHARED
+// overrides the place.
+func Shared(t testing.TB, elem ...string) string {
+	t.Helper()
+	dir := os.Getenv("PICKET_SHARED")
+	if dir == "" {
+		dir = filepath.Join(Root(t), "..", "shared")
+	}
+	p := filepath.Join(append([]string{dir}, elem...)...)
+	if _, err := os.Stat(p); err != nil {
+		t.Skipf("needs %s (recordings of real Zeek, not part of this project)", p)
+	}
+	return p
+}
+
+// Root returns the project's root folder, where go.mod is.
+func Root(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, e := os.Stat(filepath.Join(dir, "go.mod")); e == nil {
+			return dir
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			break
+		}
+		dir = up
+	}
+	t.Fatalf("no go.mod above the working folder: %v", err)
+	return ""
+}
+
+// NeedRoot skips the test unless it runs as root.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root (network namespaces, AF_PACKET)")
+	}
+}
+
+// NeedTool skips the test unless the program is on the PATH.
+func NeedTool(t testing.TB, name string) string {
+	t.Helper()
+	p, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("needs the program %s", name)
+	}
+	return p
+}

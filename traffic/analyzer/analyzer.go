@@ -1,0 +1,72 @@
+// Package analyzer is the contract for protocol parsers: what the flow machine
+// gives to them and what they may do.
+//
+// One folder per protocol. An analyzer declares its own event structs and a
+// small handler interface, which policy implements; it calls the handler and
+// knows nothing of logs. It runs on the worker's goroutine, keeps bounded
+// state, and never panics, whatever the bytes.
+package analyzer
+
+import (
+	"github.com/picket-nsm/picket/traffic/packet"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+// ID names a connection: its UID and its two ends. Orig is the side that Zeek
+// calls originator.
+type ID struct {
+	UID          string // borrowed from the connection; copy to keep
+	Orig, Resp   packet.Addr
+	OrigP, RespP uint16
+	Proto        value.Proto
+	Start        packet.Time
+}
+
+// Conn is what an analyzer may ask of its connection and do to it. Flow
+// implements it; one goroutine.
+type Conn interface {
+	// ID returns the connection's names as they are now: a flip changes them.
+	ID() ID
+	// Now is the time of the packet at hand.
+	Now() packet.Time
+	// Weird reports a protocol oddity of this connection.
+	Weird(name, addl, source string)
+	// Confirm says that the analyzer has recognised its protocol: the name goes
+	// into the service column. Saying it again changes nothing.
+	Confirm(service string)
+	// Violation says that the bytes are not the protocol's. Flow decides
+	// whether the analyzer goes.
+	Violation(service, reason string, data []byte)
+}
+
+// Analyzer parses one protocol on one connection. Flow calls it from one
+// goroutine, in this order: Deliver and Gap any number of times, End once.
+// Slices are borrowed. After Conn.Violation it may get no further call but End.
+type Analyzer interface {
+	// Deliver hands over a datagram, or the next bytes of a stream in order.
+	Deliver(c Conn, orig bool, data []byte)
+	// Gap says that n bytes of the stream will never come.
+	Gap(c Conn, orig bool, n uint64)
+	// End says that the connection is going, or the analyzer was removed. What
+	// is pending is reported now. The Analyzer may be reused after it.
+	End(c Conn)
+}
+
+// Port is a well-known port of a protocol.
+type Port struct {
+	Num   uint16
+	Proto value.Proto
+}
+
+// Factory makes analyzers of one protocol. The list of factories is in
+// package standard.
+type Factory struct {
+	Name  string // Zeek's analyzer name: DNS
+	Ports []Port // responder ports that get this analyzer at once
+	// New returns an analyzer for a connection. It may hand out an old one
+	// again after its End.
+	New func(proto value.Proto) Analyzer
+	// SessionTimeout, if not 0, is how long (seconds) a UDP connection with this
+	// analyzer may be silent before it is removed (Zeek's dns_session_timeout).
+	SessionTimeout float64
+}

@@ -1,0 +1,57 @@
+// Package node is one process with a role: a worker, logger, proxy or manager.
+// wire.go names every station of the data path in order.
+package node
+
+import "time"
+
+// Spec is all that a node is told: who it is, where the bus is, what to
+// capture, how to write. It crosses the process boundary as JSON; nothing in it
+// is read from a file again.
+type Spec struct {
+	Cluster string `json:"cluster"` // name of the cluster, first token of every bus subject
+	Name    string `json:"name"`
+	Dir     string `json:"dir"`    // working folder, spool/NAME
+	Layout  string `json:"layout"` // text of cluster-layout.zeek
+
+	Bus     Bus     `json:"bus"`
+	Capture Capture `json:"capture"` // workers
+	Logs    Logs    `json:"logs"`    // loggers
+}
+
+// Bus says how to reach the bus.
+type Bus struct {
+	URL   string `json:"url"` // nats://127.0.0.1:PORT
+	User  string `json:"user,omitempty"`
+	Token string `json:"token,omitempty"` // password of User
+	CA    string `json:"ca,omitempty"`    // PEM file, with tls:// URLs
+	Cert  string `json:"cert,omitempty"`
+	Key   string `json:"key,omitempty"`
+	Codec string `json:"codec,omitempty"` // broker-bin-v1 (default) or broker-json-v1
+}
+
+// Capture says what a worker reads.
+type Capture struct {
+	Interface   string        `json:"interface,omitempty"`    // eth0, or empty for a capture file
+	SocketFD    int           `json:"socket_fd,omitempty"`    // inherited AF_PACKET socket; 0: the worker opens its own
+	Files       []string      `json:"files,omitempty"`        // capture files, read one after the other
+	Share       int           `json:"share,omitempty"`        // this worker's share of a file, 0 ... Of-1
+	Of          int           `json:"of,omitempty"`           // number of shares; 0 and 1: all of it
+	Resume      uint64        `json:"resume,omitempty"`       // number of the last packet an earlier life has finished
+	Pace        time.Duration `json:"pace,omitempty"`         // replay a file by its timestamps in about this time
+	Filter      string        `json:"filter,omitempty"`       // tcpdump expression
+	NoChecksums bool          `json:"no_checksums,omitempty"` // take packets with bad checksums
+	Seed        string        `json:"seed,omitempty"`         // key of the UIDs; empty: by chance
+	LocalNets   []string      `json:"local_nets,omitempty"`
+	Stats       bool          `json:"stats,omitempty"`        // write stats.log
+	CaptureLoss bool          `json:"capture_loss,omitempty"` // write capture_loss.log
+}
+
+// Logs says how a logger writes.
+type Logs struct {
+	Dir      string        `json:"dir"`                 // where NAME.log grows
+	Archive  string        `json:"archive,omitempty"`   // where rotated files go; empty: they stay in Dir
+	Format   string        `json:"format"`              // tsv or json
+	Rotate   time.Duration `json:"rotate,omitempty"`    // 0: never
+	RotateAt string        `json:"rotate_at,omitempty"` // HH:MM the intervals count from; empty: the epoch
+	Suffix   string        `json:"suffix,omitempty"`    // log_suffix metadata where there are several loggers
+}

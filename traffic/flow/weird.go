@@ -1,0 +1,22 @@
+package flow
+
+import "github.com/picket-nsm/picket/traffic/analyzer"
+
+// Scope says what a weird is about, which decides its columns and its memory.
+type Scope uint8
+
+// Scopes of weirds, as in Zeek's reporter.
+const (
+	WeirdConn Scope = iota // a connection: UID and both ends
+	WeirdFlow              // two addresses: ports are shown as 0, no UID
+	WeirdNet               // nothing but its name
+)
+
+// Weird is something odd in the traffic, before sampling and policy.
+type Weird struct {
+	Scope  Scope
+	Name   string // Zeek's name
+	Addl   string // empty: unset
+	Source string // IP, TCP, UDP, DNS ...; empty: unset
+	ID     analyzer.ID
+}

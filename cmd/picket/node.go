@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/picket-nsm/picket/node"
+)
+
+// envSpecFD names the inherited descriptor on which a supervisor hands a node
+// its spec, credentials included: neither ps nor /proc/PID/environ shows them.
+const envSpecFD = "PICKET_SPEC_FD"
+
+const nodeLong = `Run one node of a cluster: a worker, logger, proxy or manager. Its name, from the
+argument or the variable CLUSTER_NODE, is looked up in cluster-layout.zeek, which
+gives its role. The layout is searched in the working folder, then in the folders
+of ZEEKPATH. The working folder is the node's folder: its ledger and a logger's
+logs grow there.
+
+picket up starts its nodes with this command. You can do the same from a shell,
+from systemd, or from any other supervisor: picket layout prints a layout, picket
+hub runs the bus, and this runs a node. docs/howto/run-without-the-supervisor.md
+shows it all.
+
+The node ends on SIGTERM or SIGINT, after it has drained; a worker that reads
+files ends by itself. The password of the bus is taken from the variable
+PICKET_BUS_TOKEN, the user from PICKET_BUS_USER.`
+
+const nodeExample = `  mkdir worker-1 && cd worker-1 && cp ../cluster-layout.zeek .
+  CLUSTER_NODE=worker-1 picket node -i eth0
+  CLUSTER_NODE=worker-1 picket node --read ../trace.pcap --share 1/2
+  picket node logger-1 --bus nats://127.0.0.1:4222 --logs ../logs`
+
+// nodeFlags is what a node run by hand is told.
+type nodeFlags struct {
+	spec   node.Spec
+	iface  string
+	read   []string
+	share  string
+	layout string
+	json   bool
+}
+
+func nodeCommand() *cobra.Command {
+	var f nodeFlags
+	cmd := &cobra.Command{
+		Use:     "node [NAME]",
+		Short:   "Run one node of a cluster",
+		Long:    nodeLong,
+		Example: nodeExample,
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			spec, err := nodeSpec(&f, args)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			if err := node.Run(ctx, spec); err != nil {
+				return fmt.Errorf("node %s: %w", spec.Name, err)
+			}
+			return nil
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVarP(&f.iface, "interface", "i", "", "worker: network interface to capture from (af_packet::eth0 is taken too)")
+	fl.StringArrayVarP(&f.read, "read", "r", nil, "worker: capture file to read instead; may be given again")
+	fl.StringVar(&f.share, "share", "1/1", "worker: which share of a file's flows, as K/N")
+	fl.DurationVar(&f.spec.Capture.Pace, "pace", 0, "worker: replay a file by its timestamps in about this time")
+	fl.StringVarP(&f.spec.Capture.Filter, "filter", "f", "", "worker: only packets that match this tcpdump expression")
+	fl.BoolVarP(&f.spec.Capture.NoChecksums, "no-checksums", "C", false, "worker: take packets with bad checksums too")
+	fl.StringVar(&f.spec.Capture.Seed, "seed", "", "worker: key of the UIDs, for the same UIDs each time")
+	fl.StringVar(&f.spec.Bus.URL, "bus", "nats://127.0.0.1:4222", "where the bus is")
+	fl.StringVar(&f.spec.Bus.CA, "bus-ca", "", "PEM file with the bus's certificate authority, for tls:// URLs")
+	fl.StringVar(&f.spec.Bus.Cert, "bus-cert", "", "PEM file with this node's certificate, for tls:// URLs")
+	fl.StringVar(&f.spec.Bus.Key, "bus-key", "", "PEM file with this node's key, for tls:// URLs")
+	fl.StringVar(&f.spec.Cluster, "cluster", "picket", "name of the cluster; nodes of different clusters do not hear each other")
+	fl.StringVar(&f.layout, "layout", "", "cluster layout file (default cluster-layout.zeek in . or ZEEKPATH)")
+	fl.StringVar(&f.spec.Logs.Dir, "logs", ".", "logger: folder where the logs grow")
+	fl.StringVar(&f.spec.Logs.Archive, "archive", "", "logger: folder where rotated logs go (default: they stay)")
+	fl.DurationVar(&f.spec.Logs.Rotate, "rotate", 0, "logger: rotate this often; 0: never")
+	fl.BoolVar(&f.json, "json", false, "logger: write JSON instead of TSV")
+	return cmd
+}
+
+// nodeSpec takes the spec from the supervisor's descriptor, or makes one from
+// flags, environment and layout file.
+func nodeSpec(f *nodeFlags, args []string) (node.Spec, error) {
+	if fd := os.Getenv(envSpecFD); fd != "" {
+		return inheritedSpec(fd)
+	}
+	s := f.spec
+	s.Name = os.Getenv("CLUSTER_NODE")
+	if len(args) == 1 {
+		s.Name = args[0]
+	}
+	if s.Name == "" {
+		return s, usagef("node: no name: set CLUSTER_NODE or give it as argument, as in: picket node worker-1")
+	}
+	wd, err := os.Getwd()
+	if err != nil {
+		return s, fmt.Errorf("node %s: working folder: %w", s.Name, err)
+	}
+	s.Dir = wd
+	s.Bus.User, s.Bus.Token = os.Getenv("PICKET_BUS_USER"), os.Getenv("PICKET_BUS_TOKEN")
+	s.Capture.Interface = strings.TrimPrefix(f.iface, "af_packet::")
+	s.Capture.Files = f.read
+	if s.Capture.Share, s.Capture.Of, err = parseShare(f.share); err != nil {
+		return s, usagef("node: --share %s: want K/N, as in 1/2", f.share)
+	}
+	s.Logs.Format = "tsv"
+	if f.json {
+		s.Logs.Format = "json"
+	}
+	s.Layout, err = findLayout(f.layout)
+	if err != nil {
+		return s, withCode(exitConfig, err)
+	}
+	return s, nil
+}
+
+// inheritedSpec reads the spec that a supervisor wrote for this process.
+func inheritedSpec(fd string) (node.Spec, error) {
+	var s node.Spec
+	n, err := strconv.ParseUint(fd, 10, 16)
+	if err != nil || n < 3 {
+		return s, usagef("node: %s=%s is no descriptor; unset it to run a node by hand", envSpecFD, fd)
+	}
+	f := os.NewFile(uintptr(n), "spec")
+	if f == nil {
+		return s, usagef("node: %s=%s is not open; unset it to run a node by hand", envSpecFD, fd)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 16<<20))
+	if err != nil {
+		return s, fmt.Errorf("node: read spec from descriptor %s: %w", fd, err)
+	}
+	if err := json.Unmarshal(text, &s); err != nil {
+		return s, fmt.Errorf("node: spec on descriptor %s: %w", fd, err)
+	}
+	return s, nil
+}
+
+// parseShare reads "K/N", K from 1, into the spec's share from 0.
+func parseShare(s string) (share, of int, err error) {
+	k, n, ok := strings.Cut(s, "/")
+	if !ok {
+		return 0, 0, errors.New("no slash")
+	}
+	if share, err = strconv.Atoi(k); err != nil {
+		return 0, 0, err
+	}
+	if of, err = strconv.Atoi(n); err != nil {
+		return 0, 0, err
+	}
+	if share < 1 || share > of {
+		return 0, 0, errors.New("out of range")
+	}
+	return share - 1, of, nil
+}
+
+// findLayout returns the text of the layout: the named file, or
+// cluster-layout.zeek in the working folder or in a folder of ZEEKPATH.
+func findLayout(path string) (string, error) {
+	const name = "cluster-layout.zeek"
+	tries := []string{path}
+	if path == "" {
+		tries = []string{name}
+		for _, dir := range filepath.SplitList(os.Getenv("ZEEKPATH")) {
+			tries = append(tries, filepath.Join(dir, name))
+		}
+	}
+	for _, p := range tries {
+		text, err := os.ReadFile(p)
+		switch {
+		case err == nil:
+			return string(text), nil
+		case path != "" || !errors.Is(err, os.ErrNotExist):
+			return "", fmt.Errorf("read layout: %w", err)
+		}
+	}
+	return "", fmt.Errorf("no %s in the working folder or in ZEEKPATH; make one with: picket layout -W 2 > %s", name, name)
+}

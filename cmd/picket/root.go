@@ -1,0 +1,62 @@
+package main
+
+import (
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+const rootLong = `Picket is a Zeek cluster in one binary: manager, loggers, proxies and workers,
+the bus between them, and the supervisor that keeps them alive. It writes Zeek's
+logs and speaks Zeek's formats.
+
+Exit codes
+  0  it worked
+  1  it did not work; the message says what, on what, why, and what to do
+  2  the command line is wrong
+  3  the configuration is wrong; the message gives file and line
+  4  it worked in part: something was lost, dropped, or is not as it should be`
+
+const rootExample = `  picket read trace.pcap                   logs of a capture, on all cores
+  picket up --read trace.pcap --pace 10s   a whole cluster fed from a capture; no root needed
+  picket up -i eth0 -W 4                   a cluster on this machine; Ctrl-C stops it in order
+  picket status                            what each node does
+  picket logs worker-1 -f                  what a node prints`
+
+// newRoot wires all commands. Each is made by one function in its own file.
+func newRoot(out, errOut io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "picket",
+		Short:         "A Zeek cluster in one binary",
+		Long:          rootLong,
+		Example:       rootExample,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noSuchCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetOut(out)
+	root.SetErr(errOut)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%s: %w", cmd.Name(), err)
+	})
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(
+		nodeCommand(),
+		versionCommand(),
+	)
+	return root
+}
+
+// noSuchCommand answers a first word that is no command.
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
+		return usagef("unknown command %q: did you mean %q?", args[0], s[0])
+	}
+	return usagef("unknown command %q", args[0])
+}

@@ -1,0 +1,162 @@
+// Package flow turns packets into connections: which packets belong together,
+// who started it, what state TCP is in, what came in order and what is missing,
+// and when a connection is over.
+//
+// It stands between packet (views over bytes) and policy (rows): a worker calls
+// Packet for each of its packets in order, and Table calls the analyzers chosen
+// for a connection and, when one ends, its Handler. It follows Zeek 9 in what
+// counts as a connection, in every column of conn.log and in the names of
+// weirds; docs/rationale.md lists where it differs.
+//
+// # The machine
+//
+//   - key.go, slab.go: a flow key is the two ends in sorted order; a hand-written
+//     hash table leads from it to a slot in a slab. Slab and table hold no
+//     pointers, so the garbage collector does not walk a million flows. TCP
+//     flows have a second slot with what only TCP needs (tcp.go).
+//   - side.go: what few flows have (analyzers, service names, bytes out of
+//     order, long histories) is in a side table, found by slot.
+//   - clock.go: deadlines are in a heap of plain values. A removed flow leaves
+//     its entries there; they are recognised by generation and skipped. Timers
+//     fire before the first packet that is not earlier than they are, whichever
+//     worker owns that packet, so that rows do not depend on how many workers
+//     share a capture.
+//   - udp.go, icmp.go, other.go, tcp*.go: one file per transport;
+//     tcp.go walks through one segment, tcpstate.go is the state machine,
+//     reasm.go puts bytes in order and finds gaps.
+//   - frag.go: IP fragments.
+//
+// A Table belongs to one goroutine, owns every flow in it and all bytes it
+// buffers, and keeps no slice of a packet after Packet returns. It never reads
+// a clock or a file, never starts a goroutine, and never fails on bad traffic:
+// that gives a Weird and a count. Memory is bounded by Config; what is shed is
+// counted by name in Stats.
+package flow
+
+import (
+	"net/netip"
+
+	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/packet"
+)
+
+// Handler is told what a Table finds; policy implements it. It is called on the
+// Table's goroutine and must not call the Table.
+type Handler interface {
+	// ConnRemoved says that a connection is over: all values are final and its
+	// analyzers have ended. c and its strings are valid until the call returns.
+	ConnRemoved(c *Conn)
+	// Weird reports something odd in the traffic. Strings are borrowed.
+	Weird(w Weird)
+}
+
+// Config is what a Table is told. Default has Zeek's values.
+type Config struct {
+	NoChecksums bool           // take packets with bad checksums for good ones (zeek -C)
+	Key         []byte         // secret for UIDs and the hash table, 16 bytes or more
+	LocalNets   []netip.Prefix // Site::local_nets; empty leaves local_orig and local_resp unset
+
+	Timeouts Timeouts
+	Limits   Limits
+}
+
+// Timeouts are in seconds of packet time; names are Zeek's.
+type Timeouts struct {
+	TCPInactivity         float64 // tcp_inactivity_timeout
+	UDPInactivity         float64 // udp_inactivity_timeout; also TCP until its handshake is over
+	ICMPInactivity        float64 // icmp_inactivity_timeout
+	UnknownInactivity     float64 // unknown_ip_inactivity_timeout
+	InteractiveInactivity float64 // Conn::port_inactivity_timeouts: ports 21, 22, 23, 513
+	TCPSYN                float64 // tcp_SYN_timeout: first check of a new connection
+	TCPSession            float64 // tcp_session_timer: time between checks
+	TCPLinger             float64 // tcp_connection_linger
+	TCPAttempt            float64 // tcp_attempt_delay
+	TCPClose              float64 // tcp_close_delay
+	Frag                  float64 // frag_timeout
+}
+
+// Limits bound what a Table holds. Zero means the default.
+type Limits struct {
+	Conns             int    // connections; the one silent for longest is removed early
+	ReassemblyPerConn int    // bytes out of order that one connection may keep
+	ReassemblyTotal   int    // bytes out of order that all may keep
+	Segments          int    // pieces out of order per direction
+	FragDatagrams     int    // datagrams waiting for fragments
+	FragTotal         int    // bytes in them
+	History           int    // letters in one history
+	MaxInitialWindow  uint64 // tcp_max_initial_window
+	AboveHole         uint64 // tcp_max_above_hole_without_any_acks
+	Excessive         uint64 // tcp_excessive_data_without_further_acks
+	StormThreshold    uint32 // tcp_storm_thresh
+}
+
+// Default returns Zeek's defaults. Key must still be set.
+func Default() Config {
+	return Config{
+		LocalNets: DefaultLocalNets(),
+		Timeouts: Timeouts{
+			TCPInactivity: 300, UDPInactivity: 60, ICMPInactivity: 60, UnknownInactivity: 60,
+			InteractiveInactivity: 3600, TCPSYN: 5, TCPSession: 6, TCPLinger: 5, TCPAttempt: 5,
+			TCPClose: 5, Frag: 300,
+		},
+		Limits: Limits{
+			Conns: 2_000_000, ReassemblyPerConn: 16 << 20, ReassemblyTotal: 512 << 20, Segments: 4096,
+			FragDatagrams: 16384, FragTotal: 64 << 20, History: 2048,
+			MaxInitialWindow: 16384, AboveHole: 16384, Excessive: 10 << 20, StormThreshold: 1000,
+		},
+	}
+}
+
+// Stats counts what a Table did. Plain numbers; read them on its goroutine.
+type Stats struct {
+	Packets   uint64 // handed to Packet
+	Conns     uint64 // connections created
+	Active    int    // connections now
+	MaxActive int
+	Removed   uint64
+	Timers    int // entries in the clock now
+	Frags     int // datagrams waiting for fragments
+
+	ReassemblyBytes int // bytes out of order now
+	FragBytes       int
+
+	// What limits made us shed, by name.
+	ShedConns       uint64 // connections removed early
+	ShedSegments    uint64 // segments out of order not kept
+	ShedFragments   uint64 // datagrams given up before their time
+	ShedHistory     uint64 // history letters left out
+	DroppedIP       uint64 // packets that stopped at the IP layer (no row in any log, but perhaps a weird)
+	DroppedChecksum uint64
+	DroppedHeader   uint64
+	Tunnels         uint64 // packets whose inside we do not look at yet
+}
+
+// Table holds a worker's connections. One goroutine.
+type Table struct {
+	cfg     Config
+	h       Handler
+	choices choices
+	now     packet.Time // network time: never goes back
+	pktTime packet.Time // time of the packet or timer at hand
+	stats   Stats
+}
+
+// New makes a Table. It panics if cfg.Key is shorter than 16 bytes, a
+// programmer's mistake.
+func New(cfg Config, h Handler, factories []analyzer.Factory) *Table {
+	return newTable(cfg, h, factories)
+}
+
+// Packet takes the next packet of this worker. p is borrowed.
+func (t *Table) Packet(p *packet.Packet) { t.packet(p) }
+
+// Advance moves the clock to the time of a packet of another worker.
+func (t *Table) Advance(now packet.Time) { t.advance(now) }
+
+// Finish ends the input: attempts and DNS sessions time out, then every
+// connection left is removed in the order of its key. The Table is empty after
+// it and can be used again.
+func (t *Table) Finish() { t.finish() }
+
+// Stats returns the counters.
+func (t *Table) Stats() Stats { return t.stats }

@@ -4,6 +4,8 @@
 package testenv
 
 import (
+	"bytes"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,4 +62,25 @@ func NeedTool(t testing.TB, name string) string {
 		t.Skipf("needs the program %s", name)
 	}
 	return p
+}
+
+// Frames returns the messages of a recording: one JSON object per line, whose
+// "frames" are the parts of one ZeroMQ message in base64.
+func Frames(t testing.TB, file string) [][][]byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][][]byte
+	for dec := json.NewDecoder(bytes.NewReader(text)); dec.More(); {
+		var m struct {
+			Frames [][]byte `json:"frames"`
+		}
+		if err := dec.Decode(&m); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		all = append(all, m.Frames)
+	}
+	return all
 }

@@ -16,6 +16,9 @@ type Field struct {
 	Kind     value.Kind // KindSet and KindVector have Elem
 	Elem     value.Kind // KindVoid for scalars
 	Optional bool       // whether Zeek declares the field &optional; part of the encoded header
+
+	HasSecondary bool   // logs have none; kept so that a header re-encodes to its bytes
+	Secondary    string // only Zeek's input framework uses it
 }
 
 // Schema describes one log stream as one filter writes it. It is frozen once
@@ -41,6 +44,66 @@ func (s *Schema) Index(name string) int {
 		}
 	}
 	return -1
+}
+
+// TypeName returns the type as a log's #types line shows it: set[string].
+func (f *Field) TypeName() string {
+	switch f.Kind {
+	case value.KindSet:
+		return "set[" + kindName(f.Elem) + "]"
+	case value.KindVector:
+		return "vector[" + kindName(f.Elem) + "]"
+	}
+	return kindName(f.Kind)
+}
+
+// kindName returns Zeek's name of a type tag.
+func kindName(k value.Kind) string {
+	switch k {
+	case value.KindVoid:
+		return "void"
+	case value.KindBool:
+		return "bool"
+	case value.KindInt:
+		return "int"
+	case value.KindCount:
+		return "count"
+	case value.KindDouble:
+		return "double"
+	case value.KindTime:
+		return "time"
+	case value.KindInterval:
+		return "interval"
+	case value.KindString:
+		return "string"
+	case value.KindPattern:
+		return "pattern"
+	case value.KindEnum:
+		return "enum"
+	case value.KindPort:
+		return "port"
+	case value.KindAddr:
+		return "addr"
+	case value.KindSubnet:
+		return "subnet"
+	case value.KindAny:
+		return "any"
+	case value.KindSet, value.KindTable:
+		return "table"
+	case value.KindRecord:
+		return "record"
+	case value.KindList:
+		return "types"
+	case value.KindFunc:
+		return "func"
+	case value.KindFile:
+		return "file"
+	case value.KindVector:
+		return "vector"
+	case value.KindOpaque:
+		return "opaque"
+	}
+	return "error"
 }
 
 // Batch is a number of encoded rows of one stream and path, and the envelope

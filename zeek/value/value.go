@@ -184,6 +184,10 @@ func (v Value) Count() uint64 { return v.n }
 // Float returns the value of a double, or the seconds of a time or interval.
 func (v Value) Float() float64 { return math.Float64frombits(v.n) }
 
+// Bits64 returns the eight bytes of a bool, int, count, double, time or
+// interval as log batches carry them.
+func (v Value) Bits64() uint64 { return v.n }
+
 // Nanos returns a time or interval in nanoseconds: exact if it came as such,
 // else the seconds cut towards zero, as Zeek does.
 func (v Value) Nanos() int64 {

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Runs the README's first command as it stands there, and checks that it ends
+# by itself, wrote the logs, and lost nothing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cmd=$(sed -n 's/^\(go run .* up --read .*\)$/\1/p' README.md | head -1)
+[ -n "$cmd" ] || { echo 'README.md: no command that begins with go run and has up --read'; exit 1; }
+spool=$(mktemp -d)
+trap 'rm -rf "$spool"' EXIT
+echo "+ $cmd"
+out=$(timeout 240 $cmd --spool "$spool" 2>&1) || { echo "$out"; echo "exit status $?"; exit 1; }
+echo "$out" | tail -25
+for log in conn dns cluster; do
+  f=$(find "$spool" -name "$log.log" | head -1)
+  [ -n "$f" ] || { echo "no $log.log below $spool"; exit 1; }
+  rows=$(grep -vc '^#' "$f")
+  [ "$rows" -gt 0 ] || { echo "$f holds no rows"; exit 1; }
+done
+echo "$out" | grep -q 'nothing lost' || { echo 'the report does not say that nothing was lost'; exit 1; }

@@ -184,9 +184,13 @@ func (v Value) Count() uint64 { return v.n }
 // Float returns the value of a double, or the seconds of a time or interval.
 func (v Value) Float() float64 { return math.Float64frombits(v.n) }
 
-// Bits64 returns the eight bytes of a bool, int, count, double, time or
-// interval as log batches carry them.
-func (v Value) Bits64() uint64 { return v.n }
+// Scalar returns what a value that holds no others is made of: its kind; the
+// transport of a port or prefix length of a subnet; number or float bits, and
+// the low half of an address; its high half; the string. It is for encoders:
+// methods copy the whole Value, which costs more than encoding it.
+func Scalar(v *Value) (k Kind, aux uint8, n, hi uint64, s string) {
+	return v.kind, v.aux, v.n, v.hi, v.s
+}
 
 // Nanos returns a time or interval in nanoseconds: exact if it came as such,
 // else the seconds cut towards zero, as Zeek does.

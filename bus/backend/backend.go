@@ -3,9 +3,9 @@
 //
 // There are two contracts. Events carries small published messages by topic
 // prefix; Logs carries batches from a producer to one logger and the logger's
-// acknowledgement back. A driver may serve either. Drivers move bytes: they do
-// not look into payloads, choose loggers, retry batches or count records; the
-// machines (bus/cluster, logs/ship) do.
+// acknowledgement back. A driver may serve either; one Run serves both. Drivers
+// move bytes: they do not look into payloads, choose loggers, retry batches or
+// count records; the machines (bus/cluster, logs/ship) do.
 package backend
 
 import (
@@ -24,8 +24,17 @@ var (
 	ErrRefused  = errors.New("refused by the bus") // wrong credentials: permanent
 )
 
+// Reasons under which drivers count what they drop (Status.Dropped).
+const (
+	DropFull   = "queue_full"    // refused with ErrFull: the queue towards the bus
+	DropSlow   = "slow_consumer" // arrived here, but the handler did not keep up
+	DropBus    = "bus"           // the bus cut us off as too slow; how many is known by sequence only
+	DropClosed = "closed"        // still queued when Run ended without a connection
+	DropBad    = "malformed"     // arrived, but is not one of ours
+)
+
 // Message is a published event as it arrives. Payload is borrowed until the
-// handler returns.
+// handler returns; the strings may be kept.
 type Message struct {
 	Topic   string
 	Sender  string // id of the node that published it
@@ -34,25 +43,35 @@ type Message struct {
 }
 
 // Events publishes to topics and delivers what others publish. Methods may be
-// called from any goroutine, before and after the connection is up. Topics are
-// any bytes; a subscription matches every topic that begins with it. Messages
-// of one publisher to one topic arrive in the order they were published. A
-// node does not get its own messages back.
+// called from any goroutine, before, during and after Run. Topics are any
+// bytes; a subscription matches every topic that begins with it, the empty one
+// all of them. Messages of one publishing goroutine arrive in the order they
+// were published, each once, however many subscriptions match. A node does not
+// get its own messages back.
 type Events interface {
-	// Subscribe asks for topics that begin with prefix. When it returns nil,
-	// messages published from then on are delivered. Again is harmless.
+	// Receive sets the handler for all messages, which is called from one
+	// goroutine. It is called once, before Run and before Subscribe.
+	Receive(handle func(Message))
+	// Subscribe asks for topics that begin with prefix. When it returns nil on
+	// a running, connected driver, messages published from then on are delivered;
+	// else it takes effect with the connection, before Flush returns. Again is
+	// harmless. After a reconnect all subscriptions are back.
 	Subscribe(prefix string) error
+	// Unsubscribe takes a Subscribe back. When it returns, the handler is not
+	// called any more for what only this prefix matched, queued messages included.
 	Unsubscribe(prefix string) error
-	// Publish hands over a message; payload is copied before it returns. nil
-	// means queued, not delivered. ErrFull: the queue's policy is to refuse,
-	// the caller counts.
+	// Publish hands over a message; payload is copied before it returns. It does
+	// not block, unless the driver's queue has the policy to block. nil means
+	// queued, not delivered. ErrFull: the queue is full, the driver has counted it.
 	Publish(topic, codec string, payload []byte) error
-	// Flush waits until what was published has left this process.
+	// Flush waits until the driver is connected, all subscriptions are in effect
+	// and all that was published has left this process.
 	Flush(ctx context.Context) error
-	// Run serves until ctx ends, then drains and closes. It calls the handler
-	// given to New from one goroutine.
-	Run(ctx context.Context) error
 }
+
+// NoListener is the Err of an Ack that the bus made itself: no logger of that
+// name listens, so this sending reached nobody. Send it to another.
+const NoListener = "no logger of that name listens"
 
 // Ack says that a logger has written a batch, or never will.
 type Ack struct {
@@ -60,34 +79,59 @@ type Ack struct {
 	Producer string
 	Start    uint64
 	Seq      uint64
-	Err      string // empty: written. Else why the logger will never write it
+	Err      string // empty: written. Else why this sending will never be written
 }
 
 // Logs carries batches. A producer sends each batch to one logger by name; the
 // logger acknowledges after the write. Delivery is at most once: whoever wants
-// more sends again, and the logger knows what it has written.
+// more sends again, and the logger knows what it has written. Batches from one
+// producer to one logger arrive in the order they were sent. A node may send to
+// itself.
 type Logs interface {
-	// Send hands the batch over to be carried to the named logger. The payload
-	// is not changed or kept after the batch's ack arrived or the backend closed.
-	// ErrFull, ErrTooLarge, ErrDown: not sent.
+	// Send hands the batch over to be carried to the named logger. In memory the
+	// logger gets this very batch: the sender may send it again or drop it, but
+	// not change it. ErrFull, ErrTooLarge, ErrDown, ErrClosed: not sent. Nobody
+	// listening is told by an Ack with Err NoListener, not by an error.
 	Send(logger string, b *record.Batch) error
 	// Listen makes this node the logger of that name: recv is called from one
-	// goroutine with batches it owns from then on. recv blocking slows senders
-	// down by their credit, never the bus.
+	// goroutine with batches it may keep and must not change. recv blocking slows
+	// senders down by their credit, never the bus. A node is one logger.
 	Listen(logger string, recv func(*record.Batch)) error
 	// Ack tells the producer of a batch.
 	Ack(a Ack) error
-	// Acks makes this node the named producer: handle is called from one goroutine.
+	// Acks makes this node the named producer: handle is called from one
+	// goroutine. A node is one producer.
 	Acks(producer string, handle func(Ack)) error
-	// Limit is the largest payload in bytes that Send takes.
+	// Limit is the largest payload in bytes that Send takes. It can grow once
+	// the driver is connected, and shrink with another server.
 	Limit() int
+}
+
+// Runner is the life of a driver.
+type Runner interface {
+	// Run serves until ctx ends, then stops taking messages, delivers what has
+	// arrived, sends what is queued (for a bounded time) and closes. It
+	// returns nil after ctx ended, else what ended it for good (ErrRefused).
 	Run(ctx context.Context) error
+	// Status may be called at any time from any goroutine.
+	Status() Status
+}
+
+// Driver is a backend that serves both contracts, as mem and nats do.
+type Driver interface {
+	Events
+	Logs
+	Runner
 }
 
 // Status is what every driver tells about itself, for counters and status.
 type Status struct {
 	Connected  bool
 	Reconnects uint64
-	Dropped    map[string]uint64 // by reason
-	Queued     int
+	Published  uint64            // events that Publish took
+	Delivered  uint64            // events given to the handler
+	Sent       uint64            // batches that Send took
+	Received   uint64            // batches given to the logger
+	Dropped    map[string]uint64 // messages by reason (Drop...)
+	Queued     int               // messages waiting in this process, in and out
 }

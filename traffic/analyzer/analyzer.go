@@ -52,6 +52,21 @@ type Analyzer interface {
 	End(c Conn)
 }
 
+// Flipper is an extra ability of a Conn, asked for once: it exchanges
+// originator and responder, because the analyzer has seen an answer where a
+// question was due. ID tells the new roles when Flip returns, and later calls of
+// Deliver use them.
+type Flipper interface{ Flip() }
+
+// Limiter is an extra ability of a Conn, asked for once: it notes in the
+// connection's history (X) that a limit kept an analyzer from going on.
+type Limiter interface{ LimitReached() }
+
+// Closer is an extra ability of an Analyzer of TCP connections, asked for once:
+// Flow calls Closed each time one side closes or resets the connection, after
+// the bytes of that packet were delivered.
+type Closer interface{ Closed(c Conn) }
+
 // Port is a well-known port of a protocol.
 type Port struct {
 	Num   uint16

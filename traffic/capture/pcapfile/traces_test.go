@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
+
 	"path/filepath"
 	"strings"
 	"testing"
@@ -96,5 +96,5 @@ func TestTraces(t *testing.T) {
 	for k, v := range weirds {
 		t.Log(k, v)
 	}
-	_ = os.Stdout
+
 }

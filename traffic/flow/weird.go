@@ -1,6 +1,9 @@
 package flow
 
-import "github.com/picket-nsm/picket/traffic/analyzer"
+import (
+	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/packet"
+)
 
 // Scope says what a weird is about, which decides its columns and its memory.
 type Scope uint8
@@ -14,9 +17,10 @@ const (
 
 // Weird is something odd in the traffic, before sampling and policy.
 type Weird struct {
+	Time   packet.Time // network time when it was seen
 	Scope  Scope
-	Name   string // Zeek's name
-	Addl   string // empty: unset
-	Source string // IP, TCP, UDP, DNS ...; empty: unset
-	ID     analyzer.ID
+	Name   string      // Zeek's name
+	Addl   string      // empty: unset
+	Source string      // IP, TCP, UDP, DNS ...; empty: unset
+	ID     analyzer.ID // WeirdFlow: the addresses alone; WeirdNet: zero
 }

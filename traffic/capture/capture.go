@@ -23,6 +23,10 @@ type Frame struct {
 	WireLen int
 	Link    LinkType
 	Skip    bool // another worker's: it only moves the clock
+
+	// NoChecksum says that checksums were left to a network card and are not in
+	// the packet yet; nobody may judge them.
+	NoChecksum bool
 }
 
 // Stats counts what a source has seen since it was opened.

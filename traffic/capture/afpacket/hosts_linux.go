@@ -39,7 +39,7 @@ func byHosts() []bpf.RawInstruction {
 		{Op: setX, K: 4},
 		{Op: halfAbs, K: netOff + 2}, // type behind the tag
 		{Op: equal, K: ip4, Jt: 2},
-		{Op: equal, K: ip6, Jt: 8},
+		{Op: equal, K: ip6, Jt: 7},
 		{Op: retK, K: 0},
 		// IPv4: X is the offset of the header.
 		{Op: loadInd, K: netOff + 12},

@@ -18,7 +18,7 @@ func (s *Supervisor) adopt(earlier State) {
 			continue
 		}
 		alive++
-		i := slices.IndexFunc(s.nodes, func(n *node) bool { return n.Name == e.Name })
+		i := slices.IndexFunc(s.nodes, func(n *member) bool { return n.Name == e.Name })
 		if i >= 0 && s.nodes[i].hash == e.Hash {
 			n := s.nodes[i]
 			n.remember(e)
@@ -31,7 +31,7 @@ func (s *Supervisor) adopt(earlier State) {
 		if i >= 0 {
 			why = "its configuration has changed"
 		}
-		left := &node{Node: Node{}, phase: Ready, reason: why, proc: p, adopted: true}
+		left := &member{Node: Node{}, phase: Ready, reason: why, proc: p, adopted: true}
 		left.Name, left.Role = e.Name, e.Role
 		s.left = append(s.left, left)
 	}
@@ -61,7 +61,7 @@ func (s *Supervisor) adopt(earlier State) {
 }
 
 // remember takes over what is counted over all lives.
-func (n *node) remember(e NodeState) {
+func (n *member) remember(e NodeState) {
 	n.life, n.restarts, n.fails = e.Life, e.Restarts, e.Fails
 	n.started, n.lastExit, n.stderr = e.Started, e.LastExit, e.Stderr
 	n.since = e.Since

@@ -26,8 +26,8 @@ const (
 	Failed   Phase = "failed" // given up
 )
 
-// node is all that the supervisor knows of one node.
-type node struct {
+// member is all that the supervisor knows of one node.
+type member struct {
 	Node
 	hash string
 
@@ -50,8 +50,8 @@ type node struct {
 	reason   string // why an adopted node is being stopped
 }
 
-func newNode(p Node) *node {
-	return &node{Node: p, hash: hash(p), phase: Waiting}
+func newMember(p Node) *member {
+	return &member{Node: p, hash: hash(p), phase: Waiting}
 }
 
 // rank is the place of a role in the order of starting; stopping goes backwards.
@@ -72,14 +72,14 @@ func rank(role string) int {
 
 const lastRank = 4
 
-func sortByRank(nodes []*node) {
+func sortByRank(nodes []*member) {
 	sort.SliceStable(nodes, func(i, k int) bool { return rank(nodes[i].Role) < rank(nodes[k].Role) })
 }
 
 // over says that the node has nothing left to do.
-func (n *node) over() bool { return n.phase == Done || n.phase == Failed }
+func (n *member) over() bool { return n.phase == Done || n.phase == Failed }
 
-func (n *node) enter(p Phase, now time.Time) {
+func (n *member) enter(p Phase, now time.Time) {
 	if n.phase != p {
 		n.phase, n.since = p, now
 	}

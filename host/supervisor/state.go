@@ -78,7 +78,7 @@ func (s *Supervisor) state() State {
 	return st
 }
 
-func (n *node) state(stop bool) NodeState {
+func (n *member) state(stop bool) NodeState {
 	st := NodeState{
 		Name: n.Name, Role: n.Role, Desired: "run", Phase: n.phase, Late: n.late, Since: n.since,
 		Started: n.started, Life: n.life, Adopted: n.adopted, Restarts: n.restarts, Fails: n.fails,

@@ -29,7 +29,7 @@ func (s *Supervisor) step(now time.Time) {
 }
 
 // look compares a running node with what it tells about itself.
-func (s *Supervisor) look(n *node, now time.Time) {
+func (s *Supervisor) look(n *member, now time.Time) {
 	if n.proc == nil {
 		return
 	}
@@ -83,7 +83,7 @@ func (s *Supervisor) openGate() {
 	}
 }
 
-func (s *Supervisor) start(n *node, now time.Time) {
+func (s *Supervisor) start(n *member, now time.Time) {
 	n.life++
 	n.started = now
 	n.late, n.killed, n.adopted, n.again = false, false, false, false
@@ -104,7 +104,7 @@ func (s *Supervisor) start(n *node, now time.Time) {
 }
 
 // watch reports the end of a node's process to Run.
-func (s *Supervisor) watch(n *node) {
+func (s *Supervisor) watch(n *member) {
 	p, ctx := n.proc, s.waitCtx
 	s.waiters.Go(func() {
 		x, err := p.Wait(ctx)
@@ -150,7 +150,7 @@ func (s *Supervisor) exit(x exited, now time.Time) {
 }
 
 // failed plans the next life of a node that died, or none.
-func (s *Supervisor) failed(n *node, x engine.Exit, why string, now time.Time) {
+func (s *Supervisor) failed(n *member, x engine.Exit, why string, now time.Time) {
 	n.lastExit = &x
 	n.restarts++
 	n.fails++
@@ -192,7 +192,7 @@ func (s *Supervisor) finished() {
 }
 
 // restart stops a node and has it start again.
-func (s *Supervisor) restart(n *node) error {
+func (s *Supervisor) restart(n *member) error {
 	now := time.Now()
 	s.event(n.Name, "restart asked for")
 	n.fails = 0
@@ -210,7 +210,7 @@ func (s *Supervisor) restart(n *node) error {
 }
 
 // end asks a node to drain and end.
-func (s *Supervisor) end(n *node, now time.Time) {
+func (s *Supervisor) end(n *member, now time.Time) {
 	n.stopAt = now
 	n.enter(Stopping, now)
 	s.dirty = true
@@ -220,7 +220,7 @@ func (s *Supervisor) end(n *node, now time.Time) {
 }
 
 // enforce kills a node that does not end in time.
-func (s *Supervisor) enforce(n *node, now time.Time) {
+func (s *Supervisor) enforce(n *member, now time.Time) {
 	if n.killed || !s.killing && now.Sub(n.stopAt) < s.cfg.StopTimeout {
 		return
 	}

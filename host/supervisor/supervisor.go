@@ -88,9 +88,9 @@ type Supervisor struct {
 	last     atomic.Pointer[State]
 
 	// Only Run's goroutine touches what follows.
-	nodes    []*node // in start order
-	left     []*node // of an earlier supervisor, to be stopped
-	gate     int     // rank of the group that may start
+	nodes    []*member // in start order
+	left     []*member // of an earlier supervisor, to be stopped
+	gate     int       // rank of the group that may start
 	stopping bool
 	killing  bool
 	phase    string
@@ -103,7 +103,7 @@ type Supervisor struct {
 
 // exited is a process's end, as its waiter reports it.
 type exited struct {
-	n    *node
+	n    *member
 	proc engine.Process
 	exit engine.Exit
 }
@@ -134,7 +134,7 @@ func New(cfg Config, deps Deps, earlier State) *Supervisor {
 		phase:    PhaseStarting,
 	}
 	for _, p := range cfg.Nodes {
-		s.nodes = append(s.nodes, newNode(p))
+		s.nodes = append(s.nodes, newMember(p))
 	}
 	sortByRank(s.nodes)
 	s.adopt(earlier)
@@ -153,7 +153,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	s.waitCtx = waitCtx
 	s.started = time.Now()
 	s.dirty = true
-	for _, n := range append(append([]*node(nil), s.nodes...), s.left...) {
+	for _, n := range append(append([]*member(nil), s.nodes...), s.left...) {
 		if n.proc != nil {
 			s.watch(n)
 		}
@@ -259,7 +259,7 @@ func (s *Supervisor) over() bool {
 	if !s.stopping {
 		return false
 	}
-	for _, n := range append(append([]*node(nil), s.nodes...), s.left...) {
+	for _, n := range append(append([]*member(nil), s.nodes...), s.left...) {
 		if n.proc != nil {
 			return false
 		}

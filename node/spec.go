@@ -10,6 +10,7 @@ import "time"
 type Spec struct {
 	Cluster string `json:"cluster"` // name of the cluster, first token of every bus subject
 	Name    string `json:"name"`
+	Role    string `json:"role"`   // worker, logger, proxy or manager, as the layout says; hub
 	Dir     string `json:"dir"`    // working folder, spool/NAME
 	Layout  string `json:"layout"` // text of cluster-layout.zeek
 

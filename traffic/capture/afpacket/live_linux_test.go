@@ -180,7 +180,7 @@ func TestLoad(t *testing.T) {
 		t.Run(string(balance), func(t *testing.T) {
 			g := n.group(t, 2, Options{Balance: balance})
 			r := []*reader{read(source(t, g, 0, Resume{})), read(source(t, g, 1, Resume{}))}
-			sent := send(t, n.sender(t), trafficgen.Config{Flows: 60000, Window: 5000, Data: 64}, 250_000)
+			sent := send(t, n.sender(t), trafficgen.Config{Flows: 110000, Window: 5000, Data: 64}, 250_000)
 			settle(t, sent.Packets, 0, g, r...)
 			oneEach(t, r...)
 			for i := range r {

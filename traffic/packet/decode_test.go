@@ -181,6 +181,9 @@ func TestDecode(t *testing.T) {
 			t.Errorf("%s: weirds %v, want %v", c.name, got, c.weirds)
 		}
 		check(t, c.name, p)
+		if got := packet.ShareOf(new(packet.Packet), c.link, c.data, len(c.data), 1000); got != p.Share(1000) {
+			t.Errorf("%s: share %d, without decoding %d", c.name, p.Share(1000), got)
+		}
 		var fresh packet.Packet
 		packet.Decode(&fresh, c.link, c.data, len(c.data))
 		if show(p) != show(&fresh) || weirds(p) != weirds(&fresh) || p.EtherType != fresh.EtherType || p.SrcMAC != fresh.SrcMAC {
@@ -364,6 +367,9 @@ func FuzzDecode(f *testing.F) {
 		var p packet.Packet
 		packet.Decode(&p, link, data, int(wire))
 		check(t, "fuzz", &p)
+		if packet.ShareOf(new(packet.Packet), link, data, int(wire), 1000) != p.Share(1000) {
+			t.Fatal("shares differ")
+		}
 		for range len(data) + 2 {
 			if !p.Next() {
 				return

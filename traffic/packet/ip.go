@@ -71,13 +71,15 @@ func (p *Packet) ipv4(d []byte, off int) {
 		p.MoreFrags = f&0x2000 != 0
 		p.FragOff = int(f&0x1fff) * 8
 	}
-	p.Src = map4(d[12:16])
-	p.Dst = map4(d[16:20])
+	p.Src.set4(d[12:])
+	p.Dst.set4(d[16:])
 }
 
-// map4 makes ::ffff:a.b.c.d of four bytes.
-func map4(b []byte) Addr {
-	return Addr{10: 0xff, 11: 0xff, 12: b[0], 13: b[1], 14: b[2], 15: b[3]}
+// set4 makes ::ffff:a.b.c.d of four bytes, in two stores: single bytes would
+// stall the load that copies the address.
+func (a *Addr) set4(b []byte) {
+	binary.LittleEndian.PutUint64(a[:8], 0)
+	binary.LittleEndian.PutUint64(a[8:], 0xffff0000|uint64(binary.LittleEndian.Uint32(b))<<32)
 }
 
 func (p *Packet) ipv6(d []byte, off int) {

@@ -7,11 +7,12 @@ import "encoding/binary"
 func PairHash(a, b *Addr) uint64 {
 	// Adding makes it symmetric; each address is mixed before, else pairs with
 	// equal sums would meet.
-	return mix(mixAddr(a) + mixAddr(b))
+	return mix(mixAddr(binary.LittleEndian.Uint64(a[:8]), binary.LittleEndian.Uint64(a[8:])) +
+		mixAddr(binary.LittleEndian.Uint64(b[:8]), binary.LittleEndian.Uint64(b[8:])))
 }
 
-func mixAddr(a *Addr) uint64 {
-	return mix(mix(binary.LittleEndian.Uint64(a[:8])^0x9e3779b97f4a7c15) + binary.LittleEndian.Uint64(a[8:]))
+func mixAddr(hi, lo uint64) uint64 {
+	return mix(mix(hi^0x9e3779b97f4a7c15) + lo)
 }
 
 // mix is the finisher of SplitMix64.
@@ -32,4 +33,22 @@ func (p *Packet) Share(n int) int {
 		return 0
 	}
 	return int(PairHash(&p.Src, &p.Dst) % uint64(n))
+}
+
+// ShareOf is Share of a frame that was not decoded, and cheaper than both. p is
+// space to work in.
+func ShareOf(p *Packet, link uint16, data []byte, wireLen, n int) int {
+	if n <= 1 {
+		return 0
+	}
+	if link == LinkEthernet && len(data) >= 34 && data[12] == 8 && data[13] == 0 && data[14] == 0x45 {
+		if t := int(binary.BigEndian.Uint16(data[16:])); t >= 20 && wireLen >= t+14 {
+			a := binary.LittleEndian.Uint32(data[26:])
+			b := binary.LittleEndian.Uint32(data[30:])
+			h := mix(mixAddr(0, 0xffff0000|uint64(a)<<32) + mixAddr(0, 0xffff0000|uint64(b)<<32))
+			return int(h % uint64(n))
+		}
+	}
+	Decode(p, link, data, wireLen)
+	return p.Share(n)
 }

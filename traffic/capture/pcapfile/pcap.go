@@ -111,7 +111,8 @@ func (c *classic) parse(b []byte, out []capture.Frame) ([]capture.Frame, int, er
 		if c.nano {
 			frac /= 1000
 		}
-		data := b[pos+c.header : pos+c.header+int(min(caplen, c.snap))]
+		from, to := pos+c.header, pos+c.header+int(min(caplen, c.snap))
+		data := b[from:to:to]
 		if c.big && c.link == packet.LinkNFLOG {
 			swapNFLOG(data)
 		}

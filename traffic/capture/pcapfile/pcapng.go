@@ -260,5 +260,5 @@ func (p *pcapng) data(d []byte, f *iface) []byte {
 	if p.big && f.link == packet.LinkNFLOG {
 		swapNFLOG(d)
 	}
-	return d
+	return d[:len(d):len(d)]
 }

@@ -48,6 +48,7 @@ type Ledger struct {
 	unmap  func() error
 	heap   []uint64 // keeps a ledger in memory alive
 	logger bool
+	stored func() // tests look at the ledger, or die, after each store
 
 	mu       sync.Mutex
 	counters map[string]*Counter
@@ -288,8 +289,18 @@ func Prune(dir string, keep int) error {
 func (l *Ledger) p64(at int) *uint64 { return (*uint64)(unsafe.Pointer(&l.mem[at])) }
 func (l *Ledger) p32(at int) *uint32 { return (*uint32)(unsafe.Pointer(&l.mem[at])) }
 
-func (l *Ledger) get64(at int) uint64    { return atomic.LoadUint64(l.p64(at)) }
-func (l *Ledger) put64(at int, v uint64) { atomic.StoreUint64(l.p64(at), v) }
-func (l *Ledger) get32(at int) uint32    { return atomic.LoadUint32(l.p32(at)) }
-func (l *Ledger) put32(at int, v uint32) { atomic.StoreUint32(l.p32(at), v) }
+func (l *Ledger) get64(at int) uint64 { return atomic.LoadUint64(l.p64(at)) }
+func (l *Ledger) get32(at int) uint32 { return atomic.LoadUint32(l.p32(at)) }
+func (l *Ledger) put64(at int, v uint64) {
+	atomic.StoreUint64(l.p64(at), v)
+	if l.stored != nil {
+		l.stored()
+	}
+}
+func (l *Ledger) put32(at int, v uint32) {
+	atomic.StoreUint32(l.p32(at), v)
+	if l.stored != nil {
+		l.stored()
+	}
+}
 func (l *Ledger) put16(at int, v uint16) { l.mem[at], l.mem[at+1] = byte(v), byte(v>>8) }

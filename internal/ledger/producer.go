@@ -1,9 +1,6 @@
 package ledger
 
-import (
-	"fmt"
-	"sync/atomic"
-)
+import "fmt"
 
 // Entry is a batch in the ring of its producer's ledger. Valid until the batch
 // is resolved.
@@ -98,7 +95,7 @@ func (l *Ledger) resolve(e Entry, name string) {
 	l.put64(foldSeq, e.Seq)
 	l.put64(foldValue, c.Load()+uint64(l.get32(at+16)))
 	l.put32(foldActive, 1)
-	atomic.StoreUint64(c.v, l.get64(foldValue))
+	l.put64(tabCounters+int(c.index)*szCounter, l.get64(foldValue))
 	l.put64(at, 0)
 	l.put32(foldActive, 0)
 	l.free = append(l.free, e.slot)

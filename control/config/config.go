@@ -1,0 +1,96 @@
+// Package config is what the user writes: one TOML file, and the flags of
+// picket up that stand for one.
+//
+// It turns text into a Config that is complete, checked and never changed
+// afterwards. Mistakes are told all at once, each with file and line. It starts
+// nothing and looks at no interface, port or folder; preflight does.
+package config
+
+import "time"
+
+// Config is a cluster on one machine. Default gives every setting a value.
+type Config struct {
+	Cluster    Cluster     `toml:"cluster" json:"cluster" doc:"What runs, and where it keeps its things."`
+	Interfaces []Interface `toml:"interface" json:"interface" doc:"One [[interface]] section per network interface to watch."`
+	Capture    Capture     `toml:"capture" json:"capture" doc:"How packets are taken, on all interfaces."`
+	Logs       Logs        `toml:"logs" json:"logs" doc:"Which logs are written, and how."`
+	Bus        Bus         `toml:"bus" json:"bus" doc:"What the nodes talk over."`
+	Supervisor Supervisor  `toml:"supervisor" json:"supervisor" doc:"How nodes are kept alive."`
+}
+
+// Cluster is the section of that name.
+type Cluster struct {
+	Name    string `toml:"name" json:"name" doc:"Name of the cluster. Clusters of different names on one bus do not hear each other."`
+	Spool   string `toml:"spool" json:"spool" doc:"Folder of the nodes' working folders, the state and the control socket. Relative paths in this file count from the file's folder."`
+	Workers int    `toml:"workers" json:"workers" doc:"Workers in all, shared out over the interfaces that do not say their own number. 0: one per CPU, at least one per interface."`
+	Loggers int    `toml:"loggers" json:"loggers" doc:"Loggers. Workers hand batches to them in turn; with several, each writes files of its own."`
+	Proxies int    `toml:"proxies" json:"proxies" doc:"Proxies. They own what workers must know of each other."`
+}
+
+// Interface is one [[interface]] section.
+type Interface struct {
+	Name    string `toml:"name" json:"name" doc:"Network interface; af_packet::eth0 means the same as eth0."`
+	Workers int    `toml:"workers" json:"workers" doc:"Workers for this interface. 0: its part of cluster.workers."`
+	Filter  string `toml:"filter" json:"filter" doc:"tcpdump expression; packets that do not match are not looked at. Empty: capture.filter."`
+	Pin     CPUs   `toml:"pin" json:"pin" doc:"CPUs for its workers, as \"2-5,8\": the first worker runs on the first, and so on, over again. Empty: anywhere."`
+}
+
+// Capture is the section of that name.
+type Capture struct {
+	Checksums bool     `toml:"checksums" json:"checksums" doc:"Ignore packets with bad checksums, as Zeek does. Set to false where the network card fills checksums in after capture."`
+	Filter    string   `toml:"filter" json:"filter" doc:"tcpdump expression for all interfaces that have none of their own."`
+	Ring      Size     `toml:"ring" json:"ring" doc:"Memory of one worker's capture ring. It covers for a worker that is busy; what does not fit is dropped and counted."`
+	LocalNets []string `toml:"local_nets" json:"local_nets" doc:"Networks that count as local, as in [\"10.0.0.0/8\", \"2001:db8::/32\"]."`
+	Seed      string   `toml:"seed" json:"seed" doc:"Key of the UIDs, so that the same packets get the same UIDs each time. Empty: by chance at each start."`
+}
+
+// Logs is the section of that name.
+type Logs struct {
+	Dir         string   `toml:"dir" json:"dir" doc:"Folder where logs grow."`
+	Archive     string   `toml:"archive" json:"archive" doc:"Folder where rotated logs go. Empty: they stay in dir."`
+	Format      string   `toml:"format" json:"format" doc:"tsv (Zeek's own) or json."`
+	Rotate      Duration `toml:"rotate" json:"rotate" doc:"How long a log grows before it is put aside under its archive name. 0s: never."`
+	RotateAt    string   `toml:"rotate_at" json:"rotate_at" doc:"Time of day, as \"00:00\", from which the intervals count."`
+	Stats       bool     `toml:"stats" json:"stats" doc:"Write stats.log."`
+	CaptureLoss bool     `toml:"capture_loss" json:"capture_loss" doc:"Write capture_loss.log."`
+}
+
+// Bus is the section of that name.
+type Bus struct {
+	URL       string `toml:"url" json:"url" doc:"An existing NATS server or cluster, as nats://host:4222 or tls://host:4222. Empty: picket runs a hub of its own, on this machine only, with a password made anew at each start."`
+	Port      int    `toml:"port" json:"port" doc:"Port of our own hub, on 127.0.0.1. 0: a free one."`
+	User      string `toml:"user" json:"user" doc:"User at an existing server."`
+	TokenFile string `toml:"token_file" json:"token_file" doc:"File that holds the user's password, and nothing else."`
+	CA        string `toml:"ca" json:"ca" doc:"PEM file with the certificate authority of a tls:// server."`
+	Cert      string `toml:"cert" json:"cert" doc:"PEM file with our certificate for a tls:// server."`
+	Key       string `toml:"key" json:"key" doc:"PEM file with the key of cert."`
+	Codec     string `toml:"codec" json:"codec" doc:"Format of events: broker-bin-v1 or broker-json-v1."`
+}
+
+// Supervisor is the section of that name.
+type Supervisor struct {
+	StartTimeout Duration `toml:"start_timeout" json:"start_timeout" doc:"A node that is not ready by then is named, and the others go on."`
+	StopTimeout  Duration `toml:"stop_timeout" json:"stop_timeout" doc:"A node that has not drained and ended by then is killed, and named."`
+	HangAfter    Duration `toml:"hang_after" json:"hang_after" doc:"A node whose heartbeat is older is shown as hanging. It is not killed."`
+	RestartFirst Duration `toml:"restart_first" json:"restart_first" doc:"A node that dies starts again at once; the second time in a row after this, then twice this, and so on."`
+	RestartMax   Duration `toml:"restart_max" json:"restart_max" doc:"The longest wait before a restart."`
+	HealthyAfter Duration `toml:"healthy_after" json:"healthy_after" doc:"A node that was ready this long starts counting its failures from new."`
+	OutputSize   Size     `toml:"output_size" json:"output_size" doc:"A node's stdout.log or stderr.log that grows beyond this is cut to its second half."`
+	OutputLives  int      `toml:"output_lives" json:"output_lives" doc:"How many earlier lives of a node keep their output."`
+	Memory       Size     `toml:"memory" json:"memory" doc:"Memory of one node, near which it collects garbage harder (GOMEMLIMIT). It is no hard limit. 0: none."`
+}
+
+// Default is every setting's value where the user says nothing.
+func Default() Config {
+	return Config{
+		Cluster: Cluster{Name: "picket", Spool: "spool", Loggers: 1, Proxies: 1},
+		Capture: Capture{Checksums: true, Ring: 64 << 20},
+		Logs:    Logs{Dir: "logs", Format: "tsv", Rotate: Duration(time.Hour), RotateAt: "00:00"},
+		Bus:     Bus{Codec: "broker-bin-v1"},
+		Supervisor: Supervisor{
+			StartTimeout: Duration(30 * time.Second), StopTimeout: Duration(15 * time.Second), HangAfter: Duration(10 * time.Second),
+			RestartFirst: Duration(time.Second), RestartMax: Duration(time.Minute), HealthyAfter: Duration(time.Minute),
+			OutputSize: 16 << 20, OutputLives: 3,
+		},
+	}
+}

@@ -133,6 +133,7 @@ type Stats struct {
 
 // Table holds a worker's connections. One goroutine.
 type Table struct {
+	engine
 	cfg     Config
 	h       Handler
 	choices choices

@@ -1,0 +1,141 @@
+package flow
+
+import (
+	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/packet"
+)
+
+// side is what only few connections have.
+type side struct {
+	analyzers []attached
+	services  []string   // confirmed, in order
+	pieces    [2][]piece // TCP: what came before its time, by end
+	held      int        // bytes accounted for pieces
+	hist      []byte     // the whole history, once it is long
+	uid       [maxUID]byte
+	uidLen    uint8
+}
+
+// attached is an analyzer of a connection.
+type attached struct {
+	a       analyzer.Analyzer
+	factory int
+	failed  bool // it said that the bytes are not its protocol's: take it off
+	dead    bool // it was ended
+}
+
+func (t *Table) needSide(c *conn) *side {
+	if c.side == 0 {
+		c.side = t.sides.alloc()
+	}
+	return t.sides.get(c.side)
+}
+
+// dropSide gives everything back; slices keep their room for the next user.
+func (t *Table) dropSide(c *conn) {
+	s := t.sides.get(c.side)
+	for e := range s.pieces {
+		t.dropPieces(s, uint8(e), len(s.pieces[e]))
+	}
+	clear(s.analyzers)
+	clear(s.services)
+	s.analyzers, s.services, s.hist, s.uidLen, s.held = s.analyzers[:0], s.services[:0], s.hist[:0], 0, 0
+	t.sides.release(c.side)
+	c.side = 0
+}
+
+// deliver hands bytes to the analyzers of the connection at hand, or a gap of n
+// bytes if data is nil.
+func (t *Table) deliver(c *conn, e uint8, data []byte, n uint64) {
+	if c.flags&flagAnalyzers == 0 {
+		return
+	}
+	s := t.sides.get(c.side)
+	orig := e == c.orig
+	wanted := false
+	for i := range s.analyzers {
+		a := &s.analyzers[i]
+		if a.dead {
+			continue
+		}
+		t.cur.running = i + 1
+		if data != nil {
+			a.a.Deliver(&t.cur, orig, data)
+		} else {
+			a.a.Gap(&t.cur, orig, n)
+		}
+		if a.failed {
+			a.dead = true
+			a.a.End(&t.cur)
+			if t.choices.list[a.factory].SessionTimeout > 0 {
+				c.session = 0 // its timer goes with it
+			}
+			continue
+		}
+		wanted = true
+	}
+	t.cur.running = 0
+	if !wanted {
+		c.flags &^= flagAnalyzers
+	}
+}
+
+// addHistory appends a letter.
+func (t *Table) addHistory(c *conn, letter byte) {
+	if c.flags&flagLongHist == 0 {
+		if int(c.histLen) < len(c.hist) {
+			c.hist[c.histLen] = letter
+			c.histLen++
+			return
+		}
+		s := t.needSide(c)
+		s.hist = append(s.hist[:0], c.hist[:]...)
+		c.flags |= flagLongHist
+	}
+	s := t.sides.get(c.side)
+	if len(s.hist) >= t.cfg.Limits.History {
+		t.stats.ShedHistory++
+		return
+	}
+	s.hist = append(s.hist, letter)
+}
+
+// noteHistory appends a letter unless its bit says that it is there. It reports
+// whether it was.
+func (t *Table) noteHistory(c *conn, bit uint32, letter byte) bool {
+	if c.histSeen&bit != 0 {
+		return true
+	}
+	c.histSeen |= bit
+	t.addHistory(c, letter)
+	return false
+}
+
+// scaledHistory counts, and appends a letter at 1, 10, 100 ... times.
+func (t *Table) scaledHistory(c *conn, e uint8, n *uint32, letter byte) {
+	*n++
+	switch *n {
+	case 1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9:
+		t.addHistory(c, c.sided(e, letter))
+	}
+}
+
+// sided gives the letter of an end: upper case for the originator.
+func (c *conn) sided(e uint8, letter byte) byte {
+	if e != c.orig {
+		return letter | 0x20
+	}
+	return letter
+}
+
+// connWeird reports a weird of a connection.
+func (t *Table) connWeird(slot uint32, c *conn, name, addl, source string) {
+	c.flags |= flagWeird
+	t.h.Weird(Weird{Scope: WeirdConn, Name: name, Addl: addl, Source: source, ID: t.id(slot, c)})
+}
+
+// pairWeird reports a weird of a packet's two addresses.
+func (t *Table) pairWeird(p *packet.Packet, name, addl, source string) {
+	t.h.Weird(Weird{Scope: WeirdFlow, Name: name, Addl: addl, Source: source,
+		ID: analyzer.ID{Orig: p.Src, Resp: p.Dst, Proto: transport(p.Proto), Start: p.Time}})
+}

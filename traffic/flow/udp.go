@@ -1,0 +1,57 @@
+package flow
+
+import (
+	"encoding/binary"
+	"strconv"
+
+	"github.com/picket-nsm/picket/traffic/packet"
+)
+
+// udp takes a UDP packet.
+func (t *Table) udp(p *packet.Packet) {
+	if !t.header(p, 8, "UDP") {
+		return
+	}
+	b := p.Payload
+	sp, dp := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+	k, srcHi := makeKey(&p.Src, &p.Dst, sp, dp, p.Proto, false)
+	slot, c, h := t.find(&k)
+	if c == nil {
+		servers := &t.choices.servers[1]
+		slot, c = t.create(&k, h, srcHi, servers.has(sp) && !servers.has(dp), p, t.cfg.Timeouts.UDPInactivity)
+		t.attach(slot, c)
+	}
+	t.setCur(slot, c)
+	e := c.end(srcHi)
+	n := p.PayloadLen
+	stated := int(binary.BigEndian.Uint16(b[4:]))
+	sum := binary.BigEndian.Uint16(b[6:])
+	if t.mustSum(p, n) && !(sum == 0 && (!p.IPv6 || vxlan(b, dp))) && !p.TransportChecksumOK(n) {
+		t.connWeird(slot, c, "bad_UDP_checksum", "", "UDP")
+		t.scaledHistory(c, e, &c.badSums[e], 'C')
+		t.stats.DroppedChecksum++
+		return
+	}
+	if stated != n {
+		t.text = strconv.AppendInt(t.text[:0], int64(stated), 10)
+		t.text = append(t.text, " != "...)
+		t.text = strconv.AppendInt(t.text, int64(n), 10)
+		t.connWeird(slot, c, "UDP_datagram_length_mismatch", string(t.text), "UDP")
+	}
+	c.last = t.pktTime
+	t.noteHistory(c, 1<<e, c.sided(e, 'D'))
+	c.length[e] = max(c.length[e], 0) + int64(stated-8)
+	t.deliver(c, e, b[8:], 0)
+	c.counted(e, p)
+}
+
+// mustSum reports whether a transport checksum over n bytes can and shall be
+// verified.
+func (t *Table) mustSum(p *packet.Packet, n int) bool {
+	return !t.cfg.NoChecksums && len(p.Payload) >= n && p.WireLen <= len(p.Data)
+}
+
+// vxlan tells what looks like VXLAN: its outer checksum may be left out.
+func vxlan(b []byte, dp uint16) bool {
+	return dp == vxlanPort && len(b) > 8+8+14 && b[8]&8 != 0
+}

@@ -16,7 +16,11 @@ type Conn struct {
 	running int // 1 + place of the analyzer being called
 }
 
-var _ analyzer.Conn = (*Conn)(nil)
+var (
+	_ analyzer.Conn    = (*Conn)(nil)
+	_ analyzer.Flipper = (*Conn)(nil)
+	_ analyzer.Limiter = (*Conn)(nil)
+)
 
 // uidCache remembers the last UID made for a connection without a side.
 type uidCache struct {
@@ -92,6 +96,15 @@ func (c *Conn) Violation(service, reason string, data []byte) {
 		}
 	}
 }
+
+// Flip exchanges originator and responder.
+func (c *Conn) Flip() { c.t.flip(c.c) }
+
+// histLimit is the bit of the letter X.
+const histLimit = 0x400
+
+// LimitReached notes in the history that analysis was cut short.
+func (c *Conn) LimitReached() { c.t.noteHistory(c.c, histLimit, 'X') }
 
 // IPProto is the protocol number in the IP header.
 func (c *Conn) IPProto() uint8 { return c.c.key.proto() }

@@ -21,7 +21,7 @@ func (t *Table) icmp(p *packet.Packet) {
 	t.setCur(slot, c)
 	e := c.end(srcHi)
 	n := p.PayloadLen
-	if !t.cfg.NoChecksums && len(p.Payload) >= n && !p.TransportChecksumOK(n) {
+	if t.verify(p) && len(p.Payload) >= n && !p.TransportChecksumOK(n) {
 		t.connWeird(slot, c, "bad_ICMP_checksum", "", "ICMP")
 		t.stats.DroppedChecksum++
 		return

@@ -2,10 +2,19 @@ package flow
 
 import "github.com/picket-nsm/picket/traffic/packet"
 
+// maxTime bounds packet times, so that deadlines are always later than now.
+const maxTime = 1 << 40
+
+// verify reports whether a packet's checksums count.
+func (t *Table) verify(p *packet.Packet) bool { return !t.cfg.NoChecksums && !p.NoChecksum }
+
 // packet is the way of one packet through the IP layer, in Zeek's order of
 // checks.
 func (t *Table) packet(p *packet.Packet) {
 	t.stats.Packets++
+	if !(p.Time > -maxTime && p.Time < maxTime) {
+		p.Time = t.now // no time at all
+	}
 	t.advance(p.Time)
 	t.pktTime = p.Time
 	if p.NWeirds > 0 {
@@ -15,7 +24,7 @@ func (t *Table) packet(p *packet.Packet) {
 		t.stats.DroppedIP++
 		return
 	}
-	if !t.cfg.NoChecksums {
+	if t.verify(p) {
 		if p.ZeroLen {
 			t.stats.DroppedIP++
 			return
@@ -49,7 +58,7 @@ func (t *Table) packetWeirds(p *packet.Packet) {
 		if w.Flow {
 			t.pairWeird(p, w.Name, w.Addl(), w.Source)
 		} else {
-			t.h.Weird(Weird{Scope: WeirdNet, Name: w.Name, Addl: w.Addl(), Source: w.Source})
+			t.h.Weird(Weird{Time: t.now, Scope: WeirdNet, Name: w.Name, Addl: w.Addl(), Source: w.Source})
 		}
 	}
 }
@@ -59,7 +68,7 @@ func (t *Table) transport(p *packet.Packet) {
 		return
 	}
 	if p.IsMobility {
-		if !t.cfg.NoChecksums && !p.MobilityChecksumOK() {
+		if t.verify(p) && !p.MobilityChecksumOK() {
 			t.pairWeird(p, "bad_MH_checksum", "", "IP")
 		} else if p.Proto != packet.NoNext {
 			t.pairWeird(p, "mobility_piggyback", "", "IP")

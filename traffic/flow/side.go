@@ -80,6 +80,21 @@ func (t *Table) deliver(c *conn, e uint8, data []byte, n uint64) {
 	}
 }
 
+// closed tells analyzers that ask for it that one side closed or reset.
+func (t *Table) closed(c *conn) {
+	if c.flags&flagAnalyzers == 0 {
+		return
+	}
+	s := t.sides.get(c.side)
+	for i := range s.analyzers {
+		if a := &s.analyzers[i]; !a.dead {
+			if k, ok := a.a.(analyzer.Closer); ok {
+				k.Closed(&t.cur)
+			}
+		}
+	}
+}
+
 // addHistory appends a letter.
 func (t *Table) addHistory(c *conn, letter byte) {
 	if c.flags&flagLongHist == 0 {
@@ -131,11 +146,11 @@ func (c *conn) sided(e uint8, letter byte) byte {
 // connWeird reports a weird of a connection.
 func (t *Table) connWeird(slot uint32, c *conn, name, addl, source string) {
 	c.flags |= flagWeird
-	t.h.Weird(Weird{Scope: WeirdConn, Name: name, Addl: addl, Source: source, ID: t.id(slot, c)})
+	t.h.Weird(Weird{Time: t.now, Scope: WeirdConn, Name: name, Addl: addl, Source: source, ID: t.id(slot, c)})
 }
 
 // pairWeird reports a weird of a packet's two addresses.
 func (t *Table) pairWeird(p *packet.Packet, name, addl, source string) {
-	t.h.Weird(Weird{Scope: WeirdFlow, Name: name, Addl: addl, Source: source,
+	t.h.Weird(Weird{Time: t.now, Scope: WeirdFlow, Name: name, Addl: addl, Source: source,
 		ID: analyzer.ID{Orig: p.Src, Resp: p.Dst, Proto: transport(p.Proto), Start: p.Time}})
 }

@@ -300,7 +300,7 @@ func (t *Table) setSilence(slot uint32, c *conn, d packet.Time) {
 
 // advance moves the clock, which never goes back, and fires what is due.
 func (t *Table) advance(now packet.Time) {
-	if now > t.now {
+	if now > t.now && now < maxTime {
 		t.now = now
 	}
 	if len(t.clock.heap) == 0 || t.clock.heap[0].at > t.now {

@@ -179,7 +179,7 @@ func (t *Table) tcp(p *packet.Packet) {
 		return
 	}
 	s.n = p.PayloadLen - hdr
-	if !t.cfg.NoChecksums && len(b) >= p.PayloadLen && !p.TransportChecksumOK(p.PayloadLen) {
+	if t.verify(p) && len(b) >= p.PayloadLen && !p.TransportChecksumOK(p.PayloadLen) {
 		t.connWeird(slot, c, "bad_TCP_checksum", "", "TCP")
 		t.scaledHistory(c, s.e, &c.badSums[s.e], 'C')
 		t.stats.DroppedChecksum++

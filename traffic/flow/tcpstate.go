@@ -281,6 +281,7 @@ func (t *Table) established(s *segment) {
 func (t *Table) endClosed(s *segment, e uint8, final bool) {
 	tc, c := s.tc, s.c
 	me, peer := &tc.end[e], &tc.end[1-e]
+	t.closed(c)
 	if t.pending(tc, e, c) {
 		tc.closeDeferred = true
 		tc.deferredFinal = tc.deferredFinal || final

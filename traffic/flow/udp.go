@@ -48,7 +48,7 @@ func (t *Table) udp(p *packet.Packet) {
 // mustSum reports whether a transport checksum over n bytes can and shall be
 // verified.
 func (t *Table) mustSum(p *packet.Packet, n int) bool {
-	return !t.cfg.NoChecksums && len(p.Payload) >= n && p.WireLen <= len(p.Data)
+	return t.verify(p) && len(p.Payload) >= n && p.WireLen <= len(p.Data)
 }
 
 // vxlan tells what looks like VXLAN: its outer checksum may be left out.

@@ -37,8 +37,8 @@ var source = [...]string{
 }
 
 // Decode fills p with what data holds: a captured frame of the link type, of
-// wireLen bytes on the wire. It sets everything but Time and Seq, allocates
-// nothing and keeps views of data. One goroutine per Packet.
+// wireLen bytes on the wire. It sets everything but Time, Seq and NoChecksum,
+// allocates nothing and keeps views of data. One goroutine per Packet.
 func Decode(p *Packet, link uint16, data []byte, wireLen int) {
 	p.Data, p.WireLen = data, wireLen
 	p.clear()

@@ -76,6 +76,10 @@ type Packet struct {
 	WireLen int    // bytes on the wire
 	Data    []byte // captured bytes, from the link layer on
 
+	// NoChecksum says that nobody may judge the packet's checksums. Whoever
+	// calls Decode sets it, with Time and Seq.
+	NoChecksum bool
+
 	// Link layer. An 802.1Q tag with id 0 counts as a tag.
 	SrcMAC, DstMAC  [6]byte
 	HasMAC          bool

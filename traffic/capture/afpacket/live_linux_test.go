@@ -117,7 +117,7 @@ func (r *reader) take(frames []capture.Frame) {
 		r.last = f.Seq
 		r.packets++
 		r.flows[keyOf(f.Data)]++
-		if len(r.data) < 100 {
+		if len(r.data) < 1000 {
 			r.data = append(r.data, append([]byte(nil), f.Data...))
 		}
 	}

@@ -279,8 +279,9 @@ func (s *Source) settle() {
 	}
 }
 
-// Stats implements capture.Source. Dropped and Link count from where Resume
-// says: a drop while no reader lived is counted by the next one.
+// Stats implements capture.Source. Dropped counts from where Resume says: a drop
+// while no reader lived is counted by the next one. So does Link; in a later
+// life it may be off by the packets that came while the ring was opened.
 func (s *Source) Stats() capture.Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -146,7 +146,7 @@ func (c *Conn) Bytes() (orig, resp uint64) {
 		tc := c.t.tcps.get(c.c.tcp)
 		return tc.size(c.c.orig), tc.size(1 - c.c.orig)
 	}
-	return uint64(max(c.c.length[c.c.orig], 0)), uint64(max(c.c.length[1-c.c.orig], 0))
+	return uint64(max(c.c.length[0], 0)), uint64(max(c.c.length[1], 0))
 }
 
 // Local says whether the ends are in the local networks; known is false if
@@ -184,7 +184,7 @@ func (c *Conn) State() string {
 	case packet.TCP:
 		return c.tcpState()
 	case packet.UDP:
-		o, r := c.c.length[c.c.orig] >= 0, c.c.length[1-c.c.orig] >= 0
+		o, r := c.c.length[0] >= 0, c.c.length[1] >= 0
 		switch {
 		case o && r:
 			return "SF"

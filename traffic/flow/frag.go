@@ -90,8 +90,9 @@ func (t *Table) fragment(p *packet.Packet) *packet.Packet {
 	t.assemble(d, p)
 	t.dropDatagram(slot)
 	w := &f.whole
-	if w.NWeirds > 0 {
-		t.packetWeirds(w)
+	for i := range w.NWeirds {
+		// The addresses are known by now, whatever is wrong behind them.
+		t.pairWeird(p, w.Weirds[i].Name, w.Weirds[i].Addl(), w.Weirds[i].Source)
 	}
 	if w.IP == nil {
 		t.stats.DroppedIP++

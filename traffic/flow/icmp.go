@@ -27,7 +27,7 @@ func (t *Table) icmp(p *packet.Packet) {
 		return
 	}
 	c.last = t.pktTime
-	c.length[e] = max(c.length[e], 0) + int64(n-8)
+	c.length[e^c.orig] = max(c.length[e^c.orig], 0) + int64(n-8)
 	if len(p.Payload) >= n {
 		c.counted(e, p)
 	}

@@ -16,7 +16,7 @@ type conn struct {
 	seq         uint64 // number of the first packet
 	pkts        [2]uint64
 	ipBytes     [2]uint64
-	length      [2]int64 // UDP, ICMP: payload bytes; below 0: nothing yet
+	length      [2]int64 // UDP, ICMP: payload bytes of originator and responder; below 0: nothing yet
 	missed      uint64
 	silence     packet.Time // how long it may be silent
 	silentAt    packet.Time // the deadline in the clock that counts
@@ -26,8 +26,8 @@ type conn struct {
 	tcp         uint32 // slot of the TCP part
 	side        uint32 // slot in the side table
 	histSeen    uint32
-	badSums     [2]uint32
-	timers      uint16 // entries in the clock
+	badSums     [2]uint32 // by end; UDP: of originator and responder
+	timers      uint16    // entries in the clock
 	orig        uint8
 	epoch       uint8 // of TCP timers
 	flags       connFlags

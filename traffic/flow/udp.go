@@ -22,13 +22,18 @@ func (t *Table) udp(p *packet.Packet) {
 		t.attach(slot, c)
 	}
 	t.setCur(slot, c)
-	e := c.end(srcHi)
+	// Roles, not ends: when an analyzer turns the connection round, Zeek leaves
+	// these values where they are.
+	role := uint8(0)
+	if c.end(srcHi) != c.orig {
+		role = 1
+	}
 	n := p.PayloadLen
 	stated := int(binary.BigEndian.Uint16(b[4:]))
 	sum := binary.BigEndian.Uint16(b[6:])
 	if t.mustSum(p, n) && !(sum == 0 && (!p.IPv6 || vxlan(b, dp))) && !p.TransportChecksumOK(n) {
 		t.connWeird(slot, c, "bad_UDP_checksum", "", "UDP")
-		t.scaledHistory(c, e, &c.badSums[e], 'C')
+		t.scaledHistory(c, c.orig^role, &c.badSums[role], 'C')
 		t.stats.DroppedChecksum++
 		return
 	}
@@ -39,10 +44,10 @@ func (t *Table) udp(p *packet.Packet) {
 		t.connWeird(slot, c, "UDP_datagram_length_mismatch", string(t.text), "UDP")
 	}
 	c.last = t.pktTime
-	t.noteHistory(c, 1<<e, c.sided(e, 'D'))
-	c.length[e] = max(c.length[e], 0) + int64(stated-8)
-	t.deliver(c, e, b[8:], 0)
-	c.counted(e, p)
+	t.noteHistory(c, 1<<role, 'D'|role<<5)
+	c.length[role] = max(c.length[role], 0) + int64(stated-8)
+	t.deliver(c, c.orig^role, b[8:], 0)
+	c.counted(c.orig^role, p)
 }
 
 // mustSum reports whether a transport checksum over n bytes can and shall be

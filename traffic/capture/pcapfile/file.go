@@ -197,6 +197,7 @@ func (f *file) fill(ctx context.Context) error {
 		return fmt.Errorf("%w: a record of more than %d bytes", ErrFormat, len(f.buf))
 	}
 	if f.poll != nil && ctx.Done() != nil {
+		f.poll.SetReadDeadline(time.Time{}) // an earlier call may have been given up
 		stop := context.AfterFunc(ctx, func() { f.poll.SetReadDeadline(time.Unix(1, 0)) })
 		defer stop()
 	}

@@ -24,7 +24,8 @@ type State struct {
 	Run        string        `json:"run"`
 	Phase      string        `json:"phase"`
 	Supervisor engine.Handle `json:"supervisor"`
-	Started    time.Time     `json:"started"`
+	Started    time.Time     `json:"started"`     // of this supervisor
+	RunStarted time.Time     `json:"run_started"` // of the run, kept over adoption
 	Nodes      []NodeState   `json:"nodes"`
 	Events     []Event       `json:"events"`
 }
@@ -63,7 +64,7 @@ const stateVersion = 1
 func (s *Supervisor) state() State {
 	st := State{
 		Version: stateVersion, Cluster: s.cfg.Cluster, Run: s.cfg.Run, Phase: s.phase,
-		Supervisor: s.deps.Self, Started: s.started,
+		Supervisor: s.deps.Self, Started: s.started, RunStarted: s.cfg.RunStarted,
 		Events: append([]Event(nil), s.events...),
 	}
 	for _, n := range s.nodes {

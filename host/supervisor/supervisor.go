@@ -36,6 +36,7 @@ type Config struct {
 	Run     string // id of this run of the cluster, kept over adoption
 	Nodes   []Node
 
+	RunStarted   time.Time     // when the run began
 	StartTimeout time.Duration // a node not ready by then is late: said, not waited for
 	StopTimeout  time.Duration // a node that has not ended by then is killed
 	HangAfter    time.Duration // a heartbeat older than this means that the node hangs

@@ -28,7 +28,8 @@ var (
 const (
 	DropFull   = "queue_full"    // refused with ErrFull: the queue towards the bus
 	DropSlow   = "slow_consumer" // arrived here, but the handler did not keep up
-	DropBus    = "bus"           // the bus cut us off as too slow; how many is known by sequence only
+	DropLarge  = "too_large"     // queued, but the server of now takes less than the one of then
+	DropAgain  = "again"         // arrived a second time
 	DropClosed = "closed"        // still queued when Run ended without a connection
 	DropBad    = "malformed"     // arrived, but is not one of ours
 )
@@ -134,4 +135,5 @@ type Status struct {
 	Received   uint64            // batches given to the logger
 	Dropped    map[string]uint64 // messages by reason (Drop...)
 	Queued     int               // messages waiting in this process, in and out
+	Trouble    string            // the connection's last error, for people; empty: none
 }

@@ -67,7 +67,7 @@ type Ring struct {
 // Resume says what earlier lives of a worker have accounted for. The zero value
 // is for the first life.
 type Resume struct {
-	Seq     uint64 // Frame.Seq of the last packet that is in the ledger; packets up to it are not handed out again
+	Seq     uint64 // Frame.Seq of the last packet that is in the ledger; packets up to it do not come again
 	Dropped uint64 // kernel drops that are in the ledger; Stats().Dropped leaves them out
 }
 

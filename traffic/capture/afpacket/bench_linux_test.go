@@ -95,7 +95,7 @@ func BenchmarkParse(b *testing.B) {
 	b.ResetTimer()
 	packets := 0
 	for i := 0; i < b.N; i += len(frames) {
-		frames, _ = src.parse.parse(src.frames[:0], block)
+		frames, _ = src.parse.parse(src.frames[:0], block, 0)
 		packets += len(frames)
 	}
 	b.ReportMetric(float64(len(frames)), "packets/block")

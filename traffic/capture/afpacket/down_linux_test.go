@@ -104,7 +104,8 @@ func TestDrain(t *testing.T) {
 	lives := 0
 	for running := true; running; lives++ {
 		src := source(t, g, 0, Resume{Dropped: dropped})
-		r := read(src)
+		r := &reader{src: src, done: make(chan struct{}), flows: map[flowKey]int{}, last: total}
+		go r.run()
 		select {
 		case sent = <-done:
 			running = false
@@ -137,7 +138,7 @@ func TestErrors(t *testing.T) {
 		{"af_packet::eth0", 1, Options{}, "capture eth0: interface is down; bring it up with: ip link set eth0 up"},
 		{"pf_ring::eth0", 1, Options{}, `capture pf_ring::eth0: unknown packet source "pf_ring", have af_packet`},
 		{"lo", 0, Options{}, "capture lo: 0 workers on one interface: have 1 to 256"},
-		{"lo", 1, Options{RingMiB: -1}, "capture lo: ring_mib -1: have 1 to 16384"},
+		{"lo", 1, Options{RingMiB: -1}, "capture lo: ring of -1 MiB: have 1 to 16384"},
 		{"lo", 2, Options{Balance: "x"}, `capture lo: join fanout group: balance "x": have flow, hosts`},
 	} {
 		err := n.Do(func() error { _, err := OpenGroup(c.iface, c.workers, c.o); return err })
@@ -145,7 +146,7 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%s:\n got %v\nwant %s", c.iface, err, c.want)
 		}
 	}
-	if err := explain(unix.ENOMEM, doRing, 512, 16); err.Error() != "allocate ring of 512 MiB for each of 16 workers: cannot allocate memory; lower ring_mib or the number of workers" {
+	if err := explain(unix.ENOMEM, doRing, 512, 16); err.Error() != "allocate ring of 512 MiB for each of 16 workers: cannot allocate memory; lower capture.ring or the number of workers" {
 		t.Error(err)
 	}
 	f, err := os.Open(os.DevNull)

@@ -103,7 +103,7 @@ func explain(err error, what string, ringMiB, n int) error {
 		}
 		return fmt.Errorf("%w: %s needs CAP_NET_RAW; run as root, or once: setcap cap_net_raw+ep %s", ErrPermission, what, exe)
 	case what == doRing && (errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.EINVAL)):
-		return fmt.Errorf("%s of %d MiB for each of %d workers: %w; lower ring_mib or the number of workers", what, ringMiB, n, err)
+		return fmt.Errorf("%s of %d MiB for each of %d workers: %w; lower capture.ring or the number of workers", what, ringMiB, n, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }

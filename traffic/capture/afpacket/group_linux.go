@@ -66,7 +66,7 @@ func openGroup(name string, n int, o Options) (*Group, error) {
 		return nil, fmt.Errorf("%d workers on one interface: have 1 to %d", n, maxSockets)
 	}
 	if mib < 1 || mib > maxRingMiB {
-		return nil, fmt.Errorf("ring_mib %d: have 1 to %d", mib, maxRingMiB)
+		return nil, fmt.Errorf("ring of %d MiB: have 1 to %d", mib, maxRingMiB)
 	}
 	ifi, err := find(name)
 	if err != nil {

@@ -108,6 +108,9 @@ func worker() error {
 				n[noteFlows+int(b[o+1])<<16+int(b[o+2])<<8+int(b[o+3])] = 1
 			}
 			count++
+			if frames[i].Seq != count {
+				return fmt.Errorf("packet %d has number %d", count, frames[i].Seq)
+			}
 			n.set(count, frames[i].Seq)
 		}
 	}

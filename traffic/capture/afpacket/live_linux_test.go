@@ -61,7 +61,7 @@ type reader struct {
 	packets uint64
 	flows   map[flowKey]int // packets of each flow, both directions
 	data    [][]byte        // copies of the first packets
-	seqs    uint64          // packets whose Seq was not higher than the one before
+	seqs    uint64          // packets whose Seq was not one higher than the one before
 	last    uint64
 }
 
@@ -94,24 +94,26 @@ func source(t testing.TB, g *Group, i int, from Resume) *Source {
 
 func read(s *Source) *reader {
 	r := &reader{src: s, done: make(chan struct{}), flows: map[flowKey]int{}}
-	go func() {
-		defer close(r.done)
-		for {
-			frames, err := s.Next(context.Background())
-			if err != nil {
-				r.err = err
-				return
-			}
-			r.take(frames)
-		}
-	}()
+	go r.run()
 	return r
+}
+
+func (r *reader) run() {
+	defer close(r.done)
+	for {
+		frames, err := r.src.Next(context.Background())
+		if err != nil {
+			r.err = err
+			return
+		}
+		r.take(frames)
+	}
 }
 
 func (r *reader) take(frames []capture.Frame) {
 	for i := range frames {
 		f := &frames[i]
-		if f.Seq <= r.last {
+		if f.Seq != r.last+1 {
 			r.seqs++
 		}
 		r.last = f.Seq
@@ -135,7 +137,7 @@ func (r *reader) drain(t testing.TB) {
 		t.Errorf("reading: %v", r.err)
 	}
 	if r.seqs != 0 {
-		t.Errorf("%d packets with a number that is not higher than the one before", r.seqs)
+		t.Errorf("%d packets with a number that does not follow the one before", r.seqs)
 	}
 }
 

@@ -20,8 +20,10 @@ const (
 	blkSeq      = 24 // u64, number of the block, from 1; block n is at index (n-1) mod blocks
 	blkPriv     = 48 // private area, never touched by the kernel
 	privSize    = 128
-	frameSize   = 2048 // has no meaning in V3, but must divide the block
-	retireAfter = 10   // ms until the kernel hands over a block that is not full
+	placeSeq    = blkPriv + 96  // u64, in the private area: the block that placeBefore is about
+	placeBefore = blkPriv + 104 // u64, packets of the ring before this block
+	frameSize   = 2048          // has no meaning in V3, but must divide the block
+	retireAfter = 10            // ms until the kernel hands over a block that is not full
 )
 
 // Offsets in a packet's header, which a struct sockaddr_ll follows.
@@ -46,8 +48,6 @@ const (
 	// statusTagged is our own bit in a packet's status: the MAC addresses are
 	// saved, putting the tag back may have begun.
 	statusTagged = 1 << 20
-	// seqShift leaves room for the packets of one block in Frame.Seq.
-	seqShift = 20
 )
 
 // ring is a mapped ring.
@@ -77,11 +77,28 @@ func ours(block []byte) bool {
 func number(block []byte) uint64  { return atomic.LoadUint64(u64(block, blkSeq)) }
 func packets(block []byte) uint32 { return atomic.LoadUint32(u32(block, blkPackets)) }
 
-// release gives a block back to the kernel. Its count goes to zero first, so
-// that a released block is never taken for one with packets.
-func release(block []byte) {
-	atomic.StoreUint32(u32(block, blkPackets), 0)
-	atomic.StoreUint32(u32(block, blkStatus), unix.TP_STATUS_KERNEL)
+// before returns how many packets of the ring came before the block seq.
+// Whoever released the block in front of it has noted that.
+func (r ring) before(seq uint64) uint64 {
+	b := r.block(seq)
+	if atomic.LoadUint64(u64(b, placeSeq)) != seq {
+		return 0 // the first one
+	}
+	return atomic.LoadUint64(u64(b, placeBefore))
+}
+
+// release gives the block seq back to the kernel. That its packets are behind
+// us is noted in the next block once, so dying in here and doing it again counts
+// nothing twice. The count of a released block is zero, so that it is never
+// taken for one with packets.
+func (r ring) release(seq uint64) {
+	b, next := r.block(seq), r.block(seq+1)
+	if atomic.LoadUint64(u64(next, placeSeq)) != seq+1 {
+		atomic.StoreUint64(u64(next, placeBefore), r.before(seq)+uint64(packets(b)))
+		atomic.StoreUint64(u64(next, placeSeq), seq+1)
+	}
+	atomic.StoreUint32(u32(b, blkPackets), 0)
+	atomic.StoreUint32(u32(b, blkStatus), unix.TP_STATUS_KERNEL)
 }
 
 // newest returns the highest number of a block, which is the one the kernel
@@ -145,13 +162,12 @@ type parsed struct {
 	bytes, filtered uint64
 }
 
-// parse appends the packets of a block to frames. The offsets are the kernel's;
+// parse appends the packets of a block, numbered from seq+1, to frames. The offsets are the kernel's;
 // they are checked all the same, since other processes can write to the ring.
-func (p *parser) parse(frames []capture.Frame, block []byte) ([]capture.Frame, parsed) {
+func (p *parser) parse(frames []capture.Frame, block []byte, seq uint64) ([]capture.Frame, parsed) {
 	var sum parsed
 	var ne = binary.NativeEndian
 	n := int(packets(block))
-	seq := number(block) << seqShift
 	off := int(ne.Uint32(block[blkFirst:]))
 	for i := 0; i < n; i++ {
 		if off < 0 || off+hdrSize > len(block) {

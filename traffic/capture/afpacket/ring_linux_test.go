@@ -19,7 +19,7 @@ func fake(blocks ...[2]uint64) ring {
 		*u32(mem, blkStatus) = uint32(b[1])
 		*u32(mem, blkPackets) = 7
 		if b[1] == 2 { // released
-			release(r.mem[i*r.size : (i+1)*r.size])
+			*u32(mem, blkPackets), *u32(mem, blkStatus) = 0, 0
 		}
 	}
 	return r
@@ -65,6 +65,29 @@ func TestSkipDone(t *testing.T) {
 	s.skipDone()
 	if s.next != 6 {
 		t.Errorf("at %d, want 6", s.next)
+	}
+}
+
+// Packets are numbered through over blocks and lives, also if a reader dies in
+// the middle of a release.
+func TestNumbers(t *testing.T) {
+	r := fake([2]uint64{5, 1}, [2]uint64{6, 1}, [2]uint64{3, 1}, [2]uint64{4, 1})
+	*u64(r.block(3), placeSeq), *u64(r.block(3), placeBefore) = 3, 100
+	want := uint64(100)
+	for seq := uint64(3); seq <= 6; seq++ {
+		if n := r.before(seq); n != want {
+			t.Errorf("%d packets before block %d, want %d", n, seq, want)
+		}
+		r.release(seq)
+		*u32(r.block(seq), blkStatus) = unix.TP_STATUS_USER // it died before the last step
+		if n := r.locate(); n != seq {
+			t.Errorf("successor begins with %d, want %d", n, seq)
+		}
+		r.release(seq)
+		want += 7
+	}
+	if n := r.before(1); n != 0 {
+		t.Errorf("%d packets before the first block", n)
 	}
 }
 
@@ -120,7 +143,7 @@ func TestTag(t *testing.T) {
 	p := parser{link: 1}
 	whole := packetBlock(frame, status, 0x200a, 0x88a8)
 	before := bytes.Clone(whole)
-	p.parse(nil, whole)
+	p.parse(nil, whole, 0)
 	// Bytes the work has changed, in the order of a forward copy: the saved
 	// addresses, the status, the new header.
 	for cut := 0; cut <= len(whole); cut++ {
@@ -131,17 +154,17 @@ func TestTag(t *testing.T) {
 			copy(b[:cut], whole[:cut])
 			copy(b[176+98+16-reserve:], whole[176+98+16-reserve:176+98+16-4])
 		}
-		frames, _ := p.parse(nil, b)
+		frames, _ := p.parse(nil, b, 0)
 		if len(frames) != 1 || !bytes.Equal(frames[0].Data, want) {
 			t.Fatalf("cut at %d: %v", cut, frames)
 		}
 	}
-	f, _ := p.parse(nil, packetBlock(frame, 0, 0, 0))
-	if f[0].Seq != 3<<seqShift+1 || f[0].Time != 1700000000.25 || !bytes.Equal(f[0].Data, frame) || f[0].Link != 1 {
+	f, _ := p.parse(nil, packetBlock(frame, 0, 0, 0), 41)
+	if f[0].Seq != 42 || f[0].Time != 1700000000.25 || !bytes.Equal(f[0].Data, frame) || f[0].Link != 1 {
 		t.Errorf("plain packet: %+v", f[0])
 	}
 	p.resume = f[0].Seq
-	if f, _ := p.parse(nil, packetBlock(frame, 0, 0, 0)); len(f) != 0 {
+	if f, _ := p.parse(nil, packetBlock(frame, 0, 0, 0), 41); len(f) != 0 {
 		t.Errorf("a packet that is in the ledger came again: %+v", f)
 	}
 }
@@ -159,7 +182,7 @@ func FuzzParse(f *testing.F) {
 		if packets(block) > 1<<16 {
 			return
 		}
-		frames, _ = p.parse(frames, block)
+		frames, _ = p.parse(frames, block, 0)
 		for _, fr := range frames {
 			if len(fr.Data) > len(block) {
 				t.Fatal("packet larger than its block")

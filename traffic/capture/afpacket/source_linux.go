@@ -51,7 +51,7 @@ type Source struct {
 	wakeFD int
 	closed bool
 	from   Resume
-	before uint64 // packets of the ring that earlier lives have dealt with
+	behind uint64 // packets of the ring that earlier lives have dealt with
 	final  capture.Stats
 }
 
@@ -98,9 +98,7 @@ func fromFD(fd int, r Ring, from Resume) (*Source, error) {
 		frames: make([]capture.Frame, 0, 1024),
 		parse:  parser{link: r.Link, loopback: r.Loopback, resume: from.Seq},
 	}
-	m.settle(fd)
-	t := m.totals()
-	s.before = t.Packets - min(t.Packets, m.unread()+t.Dropped-min(t.Dropped, from.Dropped))
+	s.behind = max(m.before(s.next), from.Seq) + from.Dropped
 	s.polled[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
 	s.polled[1] = unix.PollFd{Fd: int32(wake), Events: unix.POLLIN}
 	return s, nil
@@ -129,8 +127,11 @@ func lock(fd int) error {
 // them by then. When the interface is gone, or down for some seconds, it hands
 // out what the ring still holds and then returns ErrGone or ErrDown.
 func (s *Source) Next(ctx context.Context) ([]capture.Frame, error) {
+	if s.closed {
+		return nil, fmt.Errorf("capture %s: read: closed", s.desc.Interface)
+	}
 	if s.held != nil {
-		release(s.held)
+		s.ring.release(s.next)
 		s.held = nil
 		s.next++
 	}
@@ -168,7 +169,7 @@ func (s *Source) Next(ctx context.Context) ([]capture.Frame, error) {
 // hand turns a block into frames.
 func (s *Source) hand(b []byte) []capture.Frame {
 	var sum parsed
-	s.frames, sum = s.parse.parse(s.frames[:0], b)
+	s.frames, sum = s.parse.parse(s.frames[:0], b, s.ring.before(s.next))
 	s.held = b
 	s.received.Add(uint64(len(s.frames)))
 	s.bytes.Add(sum.bytes)
@@ -280,8 +281,7 @@ func (s *Source) settle() {
 }
 
 // Stats implements capture.Source. Dropped counts from where Resume says: a drop
-// while no reader lived is counted by the next one. So does Link; in a later
-// life it may be off by the packets that came while the ring was opened.
+// while no reader lived is counted by the next one. So does Link.
 func (s *Source) Stats() capture.Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -299,7 +299,7 @@ func (s *Source) stats() capture.Stats {
 		Bytes:    s.bytes.Load(),
 		Filtered: s.filtered.Load(),
 		Dropped:  t.Dropped - min(t.Dropped, s.from.Dropped),
-		Link:     t.Packets - min(t.Packets, s.before),
+		Link:     t.Packets - min(t.Packets, s.behind),
 	}
 }
 

@@ -116,6 +116,12 @@ func (c *Cursor) Next() bool {
 	return true
 }
 
+// Offset returns where in the payload the row that Next moved to ends.
+func (c *Cursor) Offset() int { return c.at }
+
+// Release lets go of the payload. The schema is kept for the next Reset.
+func (c *Cursor) Release() { c.p, c.rows, c.read = nil, 0, 0 }
+
 // rowBytes returns the bytes of the row that Next moved to, given where it began.
 func (c *Cursor) rowBytes(from int) []byte { return c.p[from:c.at] }
 

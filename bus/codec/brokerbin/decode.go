@@ -1,0 +1,181 @@
+package brokerbin
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/picket-nsm/picket/bus/codec"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+// DecodeValue returns the one value that payload holds; bytes after it are an
+// error. The error is of kind codec.ErrCorrupt.
+func DecodeValue(payload []byte) (value.Value, error) {
+	r := reader{p: payload}
+	v := r.value(1)
+	if r.bad == "" && r.at != len(payload) {
+		r.bad = "bytes after the value"
+	}
+	if r.bad != "" {
+		return value.Value{}, codec.Corrupt(Name, "%s at byte %d", r.bad, r.at)
+	}
+	return v, nil
+}
+
+// reader walks a payload. After the first fault bad says what it was, and
+// everything read is zero.
+type reader struct {
+	p    []byte
+	at   int
+	seen int // values so far
+	bad  string
+}
+
+func (r *reader) fail(what string) value.Value {
+	if r.bad == "" {
+		r.bad = what
+	}
+	return value.Value{}
+}
+
+// take returns the next n bytes, or nil.
+func (r *reader) take(n uint64) []byte {
+	if r.bad != "" || n > uint64(len(r.p)-r.at) {
+		r.fail("cut")
+		return nil
+	}
+	b := r.p[r.at : r.at+int(n)]
+	r.at += int(n)
+	return b
+}
+
+func (r *reader) u8() byte {
+	if b := r.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) u64() uint64 {
+	if b := r.take(8); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+// count reads a LEB128 number, up to 2^32-1.
+func (r *reader) count() uint64 {
+	var n uint64
+	for shift := 0; ; shift += 7 {
+		c := r.u8()
+		n |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			break
+		}
+		if shift == 28 {
+			r.fail("length too long")
+			return 0
+		}
+	}
+	if n > math.MaxUint32 {
+		r.fail("length too long")
+		return 0
+	}
+	return n
+}
+
+func (r *reader) str() string { return string(r.take(r.count())) }
+
+func (r *reader) addr() (a [16]byte) {
+	copy(a[:], r.take(16))
+	return a
+}
+
+func (r *reader) value(depth int) value.Value {
+	if depth > codec.MaxDepth {
+		return r.fail("nested too deep")
+	}
+	if r.seen++; r.seen > codec.MaxValues {
+		return r.fail("too many values")
+	}
+	tag := r.u8()
+	if r.bad != "" {
+		return value.Value{}
+	}
+	var v value.Value
+	switch tag {
+	case tagNone:
+	case tagBool:
+		v = value.Bool(r.u8() != 0)
+	case tagCount:
+		v = value.Count(r.u64())
+	case tagInt:
+		v = value.Int(int64(r.u64()))
+	case tagReal:
+		v = value.Double(unpackReal(r.u64()))
+	case tagString:
+		v = value.String(r.str())
+	case tagAddr:
+		v = value.Addr16(r.addr())
+	case tagSubnet:
+		v = value.Subnet(r.addr(), r.u8())
+		if v.Bits() > 128 || v.Is4() && v.Bits() < 96 {
+			return r.fail("impossible prefix length")
+		}
+	case tagPort:
+		var n uint16
+		if b := r.take(2); b != nil {
+			n = binary.BigEndian.Uint16(b)
+		}
+		p := value.Proto(r.u8())
+		if p > value.ProtoICMP {
+			return r.fail("unknown transport")
+		}
+		v = value.Port(n, p)
+	case tagTime:
+		v = value.TimeNanos(int64(r.u64()))
+	case tagSpan:
+		v = value.IntervalNanos(int64(r.u64()))
+	case tagEnum:
+		v = value.Enum(r.str())
+	case tagSet:
+		elems, unique := codec.Sorted(r.list(1, depth))
+		if !unique {
+			return r.fail("the same element twice in a set")
+		}
+		v = value.Set(elems)
+	case tagTable:
+		pairs, unique := codec.SortedPairs(r.list(2, depth))
+		if !unique {
+			return r.fail("the same key twice in a table")
+		}
+		v = value.Table(pairs)
+	case tagVector:
+		v = value.Vector(r.list(1, depth))
+	default:
+		return r.fail("unknown type")
+	}
+	return v
+}
+
+// list reads a count and so many groups of values. A value is at least a byte,
+// so a count above the bytes left is refused before memory is taken for it.
+func (r *reader) list(group uint64, depth int) []value.Value {
+	n := r.count() * group
+	if n > uint64(len(r.p)-r.at) {
+		r.fail("more elements than bytes")
+		return nil
+	}
+	if r.bad != "" || n == 0 {
+		return nil
+	}
+	const first = 1024 // grow from here: a level of nesting must not cost what is left
+	out := make([]value.Value, 0, min(n, first))
+	for range n {
+		out = append(out, r.value(depth+1))
+		if r.bad != "" {
+			return nil
+		}
+	}
+	return out
+}

@@ -120,6 +120,11 @@ type Stats struct {
 	ReassemblyBytes int // bytes out of order now
 	FragBytes       int
 
+	// How much a capture misses: ACKs of new data between established ends, and
+	// those among them that acknowledged bytes we never saw.
+	AckEvents, AckBytes uint64
+	GapEvents, GapBytes uint64
+
 	// What limits made us shed, by name.
 	ShedConns       uint64 // connections removed early
 	ShedSegments    uint64 // segments out of order not kept

@@ -253,7 +253,16 @@ func (t *Table) ackReceived(s *segment, e uint8, seq uint64) {
 	if seq <= end.trimmed {
 		return
 	}
+	counts := !end.skip && end.state == stEstablished && s.tc.end[1-e].state == stEstablished
+	if counts {
+		t.stats.AckEvents++
+		t.stats.AckBytes += seq - end.trimmed
+	}
 	if seq > end.delivered {
+		if n := t.holes(s, e, seq); counts && n > 0 {
+			t.stats.GapEvents++
+			t.stats.GapBytes += n
+		}
 		t.missing(s, e, seq)
 	}
 	if end.pieces {
@@ -270,6 +279,21 @@ func (t *Table) ackReceived(s *segment, e uint8, seq uint64) {
 	}
 	end.trimmed = max(end.trimmed, seq)
 	t.checkEOF(s, e)
+}
+
+// holes counts the bytes below seq that never came.
+func (t *Table) holes(s *segment, e uint8, seq uint64) uint64 {
+	end := &s.tc.end[e]
+	n := seq - end.delivered
+	if end.pieces {
+		for _, p := range t.sides.get(s.c.side).pieces[e] {
+			if p.from >= seq {
+				break
+			}
+			n -= min(p.to, seq) - p.from
+		}
+	}
+	return n
 }
 
 // missing gives up what was not seen below seq, and delivers what was.

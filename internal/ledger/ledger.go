@@ -48,7 +48,7 @@ type Ledger struct {
 	unmap  func() error
 	heap   []uint64 // keeps a ledger in memory alive
 	logger bool
-	stored func() // tests look at the ledger, or die, after each store
+	stored func() // see OnStore
 
 	mu       sync.Mutex
 	counters map[string]*Counter
@@ -292,15 +292,22 @@ func (l *Ledger) p32(at int) *uint32 { return (*uint32)(unsafe.Pointer(&l.mem[at
 func (l *Ledger) get64(at int) uint64 { return atomic.LoadUint64(l.p64(at)) }
 func (l *Ledger) get32(at int) uint32 { return atomic.LoadUint32(l.p32(at)) }
 func (l *Ledger) put64(at int, v uint64) {
-	atomic.StoreUint64(l.p64(at), v)
 	if l.stored != nil {
 		l.stored()
+		defer l.stored()
 	}
+	atomic.StoreUint64(l.p64(at), v)
 }
 func (l *Ledger) put32(at int, v uint32) {
-	atomic.StoreUint32(l.p32(at), v)
 	if l.stored != nil {
 		l.stored()
+		defer l.stored()
 	}
+	atomic.StoreUint32(l.p32(at), v)
 }
+
+// OnStore has f called before and after each store, but for Counter.Add. Tests
+// panic in it to die at every possible instant; the ledger is unusable then,
+// but for being read, as after a kill.
+func (l *Ledger) OnStore(f func())       { l.stored = f }
 func (l *Ledger) put16(at int, v uint16) { l.mem[at], l.mem[at+1] = byte(v), byte(v>>8) }

@@ -57,6 +57,7 @@ type Snapshot struct {
 	names   []string
 
 	continued bool
+	logs      bool // has the logger's part
 }
 
 // Batch is an unresolved batch.
@@ -194,7 +195,7 @@ func Parse(mem []byte) (*Snapshot, error) {
 	if err := s.readRing(mem); err != nil {
 		return nil, err
 	}
-	if len(mem) == sizeLogger {
+	if s.logs = len(mem) == sizeLogger; s.logs {
 		if err := s.readLogger(mem); err != nil {
 			return nil, err
 		}

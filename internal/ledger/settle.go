@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -46,7 +47,7 @@ func Settle(snaps []*Snapshot, o Options) (*Report, error) {
 			return nil, err
 		}
 	}
-	b.foreign()
+	b.foreign(snaps)
 	b.r.finish()
 	return b.r, nil
 }
@@ -61,7 +62,6 @@ type books struct {
 	o       Options
 	written map[tallyKey]uint64
 	loggers map[string][]*Snapshot // all lives by name
-	alive   bool                   // some logger goes on
 	r       *Report
 }
 
@@ -69,7 +69,7 @@ type books struct {
 // at a death included if it is wholly in its file.
 func (b *books) readLoggers(snaps []*Snapshot) error {
 	for _, s := range snaps {
-		if s.lives == nil && s.Written == nil {
+		if !s.logs {
 			continue
 		}
 		b.loggers[s.Node] = append(b.loggers[s.Node], s)
@@ -77,7 +77,6 @@ func (b *books) readLoggers(snaps []*Snapshot) error {
 			b.written[tallyKey{t.Producer, t.Start, t.Path}] += t.Records
 		}
 		if !b.o.Over(s) {
-			b.alive = true
 			continue
 		}
 		f := s.flight
@@ -205,10 +204,14 @@ func (b *books) records(s *Snapshot) error {
 }
 
 // foreign lists what loggers wrote for producers whose books we do not have:
-// real Zeek processes, or a path that the producer never counted.
-func (b *books) foreign() {
+// real Zeek processes.
+func (b *books) foreign(snaps []*Snapshot) {
 	for k, n := range b.written {
-		if n > 0 {
+		if slices.ContainsFunc(snaps, func(s *Snapshot) bool { return s.Node == k.producer && s.Start == k.start }) {
+			if n > 0 { // Its books are here and say it never produced that.
+				b.r.Records = append(b.r.Records, Line{Node: b.o.Show(k.producer), Start: k.start, Path: k.path, Written: n, Remainder: -int64(n)})
+			}
+		} else if n > 0 {
 			b.r.Foreign = append(b.r.Foreign, Tally{Producer: k.producer, Start: k.start, Path: k.path, Records: n})
 		}
 	}

@@ -243,7 +243,7 @@ func (l *Ledger) takeOver(path string, length Length) (bool, error) {
 	}
 	dead := &Ledger{Node: snap.Node, Start: snap.Start, mem: mem, unmap: unmap, logger: true}
 	defer dead.Close()
-	if snap.flight != nil {
+	if dead.get32(flightState) != flightNone {
 		if err := dead.settleFlight(snap, length); err != nil {
 			return false, err
 		}

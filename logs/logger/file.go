@@ -17,16 +17,14 @@ import (
 // maxSchemas is how many schemas of one path have files at once.
 const maxSchemas = 8
 
-// target is what a log file must be able to do. os.File is one.
-type target interface {
+// File is what a log file must be able to do. os.File is one.
+type File interface {
 	io.WriterAt
 	io.Closer
 	Truncate(size int64) error
 }
 
-type opener func(name string) (target, error)
-
-func openFile(name string) (target, error) {
+func openFile(name string) (File, error) {
 	return os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
 }
 
@@ -41,7 +39,7 @@ type file struct {
 	opened time.Time
 	ref    ledger.FileRef
 	size   int64 // whole bytes
-	w      target
+	w      File
 	noted  bool // the ledger knows it
 }
 
@@ -147,7 +145,6 @@ func (l *Logger) write(f *file, life ledger.Life, b *record.Batch) error {
 	}); err != nil {
 		return err
 	}
-	l.deps.step("begun")
 	if _, err := f.w.WriteAt(l.buf, f.size); err != nil {
 		// What did reach the file goes, before the note does: a crash in between
 		// finds a file that is too short to count.
@@ -158,11 +155,9 @@ func (l *Logger) write(f *file, life ledger.Life, b *record.Batch) error {
 		led.Abort()
 		return fmt.Errorf("write %s: %w", f.name, err)
 	}
-	l.deps.step("written")
 	led.Commit()
-	l.deps.step("committed")
 	f.size = after
-	l.deps.Metrics(Written{Path: b.Path, Records: b.Records, Bytes: len(l.buf)})
+	l.deps.Wrote(Written{Path: b.Path, Records: b.Records, Bytes: len(l.buf)})
 	return nil
 }
 
@@ -182,9 +177,8 @@ func (l *Logger) open(f *file) error {
 			return err
 		}
 		f.ref, f.noted, f.size = ref, true, 0
-		l.deps.step("noted")
 	}
-	w, err := l.deps.open(f.name)
+	w, err := l.deps.Open(f.name)
 	if err != nil {
 		return fmt.Errorf("open sink: %w", err)
 	}
@@ -196,7 +190,6 @@ func (l *Logger) open(f *file) error {
 		if _, err := w.WriteAt(head, 0); err != nil {
 			return errors.Join(fmt.Errorf("write %s: %w", f.name, err), w.Truncate(0), w.Close())
 		}
-		l.deps.step("header")
 		f.size = int64(len(head))
 		l.deps.Ledger.FileSize(f.ref, f.size)
 	}

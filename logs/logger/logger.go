@@ -80,10 +80,10 @@ type Deps struct {
 	Answer    func(Answer)     // called from the goroutine of Run
 	Now       func() time.Time // wall clock; nil: time.Now. Its location is what file names show
 	Log       *slog.Logger     // nil: silent
-	Metrics   func(Written)    // told of each batch after its write; may be nil
-
-	open opener       // tests let the disk fail
-	step func(string) // and die at each step
+	Wrote     func(Written)    // told of each batch after its write; may be nil
+	// Open opens a log file for writing, made if it is missing and not cut; nil:
+	// the disk's. Tests let it fail.
+	Open func(name string) (File, error)
 }
 
 // Written is what one write was.
@@ -120,14 +120,11 @@ func New(cfg Config, deps Deps) (*Logger, error) {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	if deps.open == nil {
-		deps.open = openFile
+	if deps.Open == nil {
+		deps.Open = openFile
 	}
-	if deps.step == nil {
-		deps.step = func(string) {}
-	}
-	if deps.Metrics == nil {
-		deps.Metrics = func(Written) {}
+	if deps.Wrote == nil {
+		deps.Wrote = func(Written) {}
 	}
 	return &Logger{
 		cfg: cfg, deps: deps, files: map[string][]*file{}, cursors: map[string]*record.Cursor{},

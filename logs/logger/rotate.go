@@ -167,7 +167,6 @@ func (l *Logger) rotate(f *file, now time.Time) error {
 	if err := l.deps.Ledger.CloseFile(f.ref, to, now); err != nil {
 		return err
 	}
-	l.deps.step("closing")
 	return l.finishClose(f, to, now)
 }
 
@@ -181,11 +180,9 @@ func (l *Logger) finishClose(f *file, to string, now time.Time) error {
 		if err := l.footer(f, now); err != nil {
 			return err
 		}
-		l.deps.step("footer")
 		if err := move(f.name, to); err != nil {
 			return fmt.Errorf("rotate: %w", err)
 		}
-		l.deps.step("renamed")
 		l.metrics.rotated.Add(1)
 	}
 	l.deps.Ledger.FileGone(f.ref)
@@ -197,7 +194,7 @@ func (l *Logger) finishClose(f *file, to string, now time.Time) error {
 // is not told: until the file is gone, the footer is a tail that may be cut.
 func (l *Logger) footer(f *file, now time.Time) error {
 	if f.w == nil {
-		w, err := l.deps.open(f.name)
+		w, err := l.deps.Open(f.name)
 		if err != nil {
 			return fmt.Errorf("open sink: %w", err)
 		}
@@ -262,7 +259,7 @@ func (l *Logger) takeUp(g ledger.File) error {
 	if !sameFormat || !next.IsZero() && !l.deps.Now().Before(next) {
 		return l.rotate(f, l.deps.Now())
 	}
-	w, err := l.deps.open(g.Name)
+	w, err := l.deps.Open(g.Name)
 	if err != nil {
 		return fmt.Errorf("take up: %w", err)
 	}

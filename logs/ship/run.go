@@ -18,7 +18,7 @@ func (s *Ship) Run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		s.Tick(s.deps.Now())
-		for s.step(s.deps.Now()) {
+		for s.Step(s.deps.Now()) {
 			if ctx.Err() != nil {
 				break
 			}
@@ -82,8 +82,9 @@ func (s *Ship) settle(p *peer) {
 	}
 }
 
-// step sends one batch, and reports whether there may be another.
-func (s *Ship) step(now time.Time) bool {
+// Step sends one batch, and reports whether there may be another. Run calls it;
+// tests that want one goroutine may, instead of Run.
+func (s *Ship) Step(now time.Time) bool {
 	s.mu.Lock()
 	it := s.pick(now)
 	if it == nil {

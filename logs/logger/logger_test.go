@@ -1,0 +1,502 @@
+package logger
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/picket-nsm/picket/internal/ledger"
+	"github.com/picket-nsm/picket/logs/sink"
+	"github.com/picket-nsm/picket/logs/sink/jsonl"
+	"github.com/picket-nsm/picket/logs/sink/tsv"
+	"github.com/picket-nsm/picket/zeek/record"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+var connSchema = record.New("Conn::LOG", "conn",
+	record.Field{Name: "n", Kind: value.KindCount}, record.Field{Name: "who", Kind: value.KindString})
+
+// encode makes a batch of rows numbered from first.
+func encode(t testing.TB, s *record.Schema, producer string, start, seq uint64, first, rows int) *record.Batch {
+	t.Helper()
+	var e record.Encoder
+	e.Reset(s)
+	for i := range rows {
+		row := []value.Value{value.Count(uint64(first + i)), value.String(producer)}
+		for len(row) < len(s.Fields) {
+			row = append(row, value.Value{})
+		}
+		if err := e.Append(row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &record.Batch{Producer: producer, Start: start, Seq: seq, Records: rows, Stream: s.Stream, Path: s.Path, Payload: e.Finish()}
+}
+
+// bench is a logger's life after life in one folder, with a clock by hand.
+type bench struct {
+	t       testing.TB
+	dir     string
+	cfg     Config
+	now     time.Time
+	start   uint64
+	led     *ledger.Ledger
+	l       *Logger
+	answers []Answer
+	open    func(string) (File, error)
+}
+
+func newBench(t testing.TB, change func(*Config)) *bench {
+	b := &bench{t: t, dir: t.TempDir(), now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC), start: 100}
+	b.cfg = Default()
+	b.cfg.Dir = filepath.Join(b.dir, "logs")
+	b.cfg.Format = tsv.Factory()
+	b.cfg.Retry = time.Millisecond
+	b.cfg.Drain = 50 * time.Millisecond
+	if change != nil {
+		change(&b.cfg)
+	}
+	b.life()
+	return b
+}
+
+// life begins a new life; the last one is just left, as a kill leaves it.
+func (b *bench) life() {
+	b.t.Helper()
+	if b.l != nil {
+		b.l.unlock()
+	}
+	b.start++
+	var err error
+	b.led, err = ledger.Create(filepath.Join(b.dir, "logger-1"), "logger-1", "logger", b.start)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { b.led.Close() })
+	b.l, err = New(b.cfg, Deps{
+		Ledger: b.led, LedgerDir: filepath.Join(b.dir, "logger-1"), Open: b.open,
+		Answer: func(a Answer) { b.answers = append(b.answers, a) },
+		Now:    func() time.Time { return b.now },
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := b.l.start(); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) handle(batches ...*record.Batch) {
+	for _, x := range batches {
+		b.l.handle(b.t.Context(), x)
+	}
+}
+
+func (b *bench) refusals() (out []string) {
+	for _, a := range b.answers {
+		out = append(out, a.Refusal)
+	}
+	return out
+}
+
+func (b *bench) files(dir string) []string {
+	ents, _ := os.ReadDir(filepath.Join(b.dir, dir))
+	var out []string
+	for _, e := range ents {
+		out = append(out, e.Name())
+	}
+	return out
+}
+
+func (b *bench) read(name string) string {
+	b.t.Helper()
+	x, err := os.ReadFile(filepath.Join(b.cfg.Dir, name))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return string(x)
+}
+
+// rows returns the first column of a log's rows, and checks that no line is torn.
+func rows(t testing.TB, text string) (out []int) {
+	t.Helper()
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		t.Errorf("torn: ...%q", text[max(0, len(text)-40):])
+	}
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		first, _, ok := strings.Cut(line, "\t")
+		n, err := strconv.Atoi(first)
+		if err != nil || !ok {
+			t.Errorf("torn line %q", line)
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+func count(from, n int) (out []int) {
+	for i := range n {
+		out = append(out, from+i)
+	}
+	return out
+}
+
+func TestWrite(t *testing.T) {
+	b := newBench(t, nil)
+	b.handle(
+		encode(t, connSchema, "worker-1", 5, 1, 0, 3),
+		encode(t, connSchema, "worker-2", 6, 1, 10, 2),
+		encode(t, connSchema, "worker-1", 5, 1, 0, 3), // sent again
+		encode(t, connSchema, "worker-1", 5, 4, 3, 2),
+	)
+	if got := b.refusals(); !slices.Equal(got, []string{"", "", "", ""}) {
+		t.Errorf("answers %q", got)
+	}
+	if got, want := rows(t, b.read("conn.log")), []int{0, 1, 2, 10, 11, 3, 4}; !slices.Equal(got, want) {
+		t.Errorf("%v", got)
+	}
+	if err := b.l.stop(); err != nil {
+		t.Fatal(err)
+	}
+	text := b.read("conn.log")
+	if !strings.HasPrefix(text, "#separator") || !strings.Contains(text, "#open\t2026-03-04-05-06-07\n") || !strings.HasSuffix(text, "#close\t2026-03-04-05-06-07\n") {
+		t.Errorf("%s", text)
+	}
+	// A life after a stop cuts the end off and goes on.
+	b.life()
+	b.handle(encode(t, connSchema, "worker-1", 5, 4, 3, 2), encode(t, connSchema, "worker-1", 5, 5, 5, 1))
+	if got, want := rows(t, b.read("conn.log")), []int{0, 1, 2, 10, 11, 3, 4, 5}; !slices.Equal(got, want) {
+		t.Errorf("%v", got)
+	}
+	if strings.Contains(b.read("conn.log"), "#close") || strings.Count(b.read("conn.log"), "#separator") != 1 {
+		t.Error("the old footer is still there, or a second header")
+	}
+	if got := b.files("logs"); !slices.Equal(got, []string{"conn.log"}) {
+		t.Errorf("files %v", got)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	b := newBench(t, nil)
+	good := encode(t, connSchema, "w", 5, 1, 0, 3)
+	change := func(f func(x *record.Batch)) *record.Batch {
+		x := *good
+		x.Payload = slices.Clone(good.Payload)
+		f(&x)
+		return &x
+	}
+	bad := []*record.Batch{
+		change(func(x *record.Batch) { x.Payload = nil }),
+		change(func(x *record.Batch) { x.Payload = x.Payload[:len(x.Payload)-1] }),
+		change(func(x *record.Batch) { x.Records = 2 }),
+		change(func(x *record.Batch) { x.Path = "dns" }),
+		change(func(x *record.Batch) { x.Producer = "" }),
+		change(func(x *record.Batch) { x.Producer = strings.Repeat("p", 70) }),
+		encode(t, record.New("Conn::LOG", "../conn", connSchema.Fields...), "w", 5, 2, 0, 1),
+		encode(t, record.New("Conn::LOG", "a/b", connSchema.Fields...), "w", 5, 2, 0, 1),
+		encode(t, record.New("Conn::LOG", ".", connSchema.Fields...), "w", 5, 2, 0, 1),
+	}
+	for i := range good.Payload { // Any damage: refused or written, never a crash.
+		b.handle(change(func(x *record.Batch) { x.Payload[i] ^= 0x55; x.Seq = uint64(100 + i) }))
+	}
+	b.answers = nil
+	b.handle(bad...)
+	for i, r := range b.refusals() {
+		if r == "" {
+			t.Errorf("bad batch %d is accepted", i)
+		}
+	}
+	if s, _ := b.led.Snapshot(); s.Counters[ledger.BatchesRefused] < uint64(len(bad)) {
+		t.Errorf("%d counted", s.Counters[ledger.BatchesRefused])
+	}
+	for _, f := range b.files("logs") {
+		rows(t, b.read(f))
+	}
+}
+
+func TestSchemaChange(t *testing.T) {
+	b := newBench(t, nil)
+	wide := record.New("Conn::LOG", "conn", append(slices.Clone(connSchema.Fields), record.Field{Name: "x", Kind: value.KindBool, Optional: true})...)
+	for i := range 4 {
+		b.handle(encode(t, connSchema, "w", 5, uint64(2*i+1), i, 1), encode(t, wide, "w", 5, uint64(2*i+2), 100+i, 1))
+		if i == 1 {
+			b.life()
+		}
+	}
+	if got := b.files("logs"); !slices.Equal(got, []string{"conn-2.log", "conn.log"}) {
+		t.Fatalf("files %v", got)
+	}
+	if got := rows(t, b.read("conn.log")); !slices.Equal(got, count(0, 4)) {
+		t.Errorf("%v", got)
+	}
+	if got := rows(t, b.read("conn-2.log")); !slices.Equal(got, count(100, 4)) {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestNext(t *testing.T) {
+	east := time.FixedZone("east", 3600)
+	for _, c := range []struct {
+		every time.Duration
+		at    string
+		now   string
+		want  string
+	}{
+		{0, "", "2026-03-04T05:06:07Z", "0001-01-01T00:00:00Z"},
+		{time.Hour, "", "2026-03-04T05:06:07Z", "2026-03-04T06:00:00Z"},
+		{time.Hour, "", "2026-03-04T05:00:00Z", "2026-03-04T06:00:00Z"},
+		{24 * time.Hour, "", "2026-03-04T05:06:07Z", "2026-03-05T00:00:00Z"},
+		{24 * time.Hour, "02:30", "2026-03-04T05:06:07Z", "2026-03-05T01:30:00Z"}, // 02:30 in the east
+		{24 * time.Hour, "08:00", "2026-03-04T05:06:07Z", "2026-03-04T07:00:00Z"},
+		{6 * time.Hour, "08:00", "2026-03-04T05:06:07Z", "2026-03-04T07:00:00Z"},
+		{6 * time.Hour, "23:00", "2026-03-04T05:06:07Z", "2026-03-04T10:00:00Z"},
+		{90 * time.Second, "", "1970-01-01T00:00:10Z", "1970-01-01T00:01:30Z"},
+	} {
+		now, _ := time.Parse(time.RFC3339, c.now)
+		r := Rotation{Every: c.every, At: c.at}
+		if got := r.Next(now.In(east)).UTC().Format(time.RFC3339); got != c.want {
+			t.Errorf("every %v at %q, now %s: %s, want %s", c.every, c.at, c.now, got, c.want)
+		}
+	}
+}
+
+func TestRotate(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		r       Rotation
+		archive string
+		want    []string // in the archive
+	}{
+		{"zeek", Rotation{Every: time.Hour}, "", []string{
+			"conn.2026-03-04-05-06-07.log", "conn.2026-03-04-06-30-00.log", "conn.log", "dns.2026-03-04-05-06-07.log"}},
+		{"queue", Rotation{Every: time.Hour, Queue: true}, "log-queue", []string{
+			"conn__2026-03-04-05-06-07__2026-03-04-06-00-00__.log", "conn__2026-03-04-06-30-00__2026-03-04-07-00-00__.log",
+			"dns__2026-03-04-05-06-07__2026-03-04-06-00-00__.log"}},
+		{"suffix", Rotation{Every: time.Hour, Queue: true, Suffix: "logger-1"}, "log-queue", []string{
+			"conn__2026-03-04-05-06-07__2026-03-04-06-00-00__log_suffix=logger-1__.log",
+			"conn__2026-03-04-06-30-00__2026-03-04-07-00-00__log_suffix=logger-1__.log",
+			"dns__2026-03-04-05-06-07__2026-03-04-06-00-00__log_suffix=logger-1__.log"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, func(cfg *Config) { cfg.Rotate = c.r })
+			where := "logs"
+			if c.archive != "" {
+				b.l.cfg.Archive = filepath.Join(b.dir, c.archive)
+				b.cfg.Archive = b.l.cfg.Archive
+				where = c.archive
+			}
+			dns := record.New("DNS::LOG", "dns", connSchema.Fields...)
+			b.handle(encode(t, connSchema, "w", 5, 1, 0, 2), encode(t, dns, "w", 5, 2, 0, 2))
+			b.l.Tick(b.now)
+			b.now = time.Date(2026, 3, 4, 6, 0, 0, 0, time.UTC)
+			b.l.Tick(b.now)
+			b.now = b.now.Add(30 * time.Minute)
+			b.l.Tick(b.now)
+			b.handle(encode(t, connSchema, "w", 5, 3, 2, 2))
+			b.life() // A crash with an hour still going: the file grows on.
+			b.handle(encode(t, connSchema, "w", 5, 4, 4, 2))
+			b.now = b.now.Add(30 * time.Minute)
+			if c.name == "suffix" {
+				b.life() // A crash over the moment: rotated at the start.
+			} else {
+				b.l.Tick(b.now)
+			}
+			b.now = b.now.Add(time.Minute)
+			b.handle(encode(t, connSchema, "w", 5, 5, 6, 2))
+			got := b.files(where)
+			if !slices.Equal(got, c.want) {
+				t.Fatalf("files %v", got)
+			}
+			text, _ := os.ReadFile(filepath.Join(b.dir, where, c.want[1]))
+			if got := rows(t, string(text)); !slices.Equal(got, []int{2, 3, 4, 5}) || !strings.Contains(string(text), "#close\t2026-03-04-07-00-00") {
+				t.Errorf("%v in %s", got, text)
+			}
+			if err := b.l.stop(); err != nil { // The last rotation.
+				t.Fatal(err)
+			}
+			if slices.Contains(b.files("logs"), "conn.log") {
+				t.Error("conn.log is left after the last rotation")
+			}
+		})
+	}
+}
+
+func TestNeverOverwrite(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Rotate.Every = time.Hour })
+	old := filepath.Join(b.cfg.Dir, "conn.log")
+	os.WriteFile(old, []byte("#old\n"), 0o644)
+	os.Chtimes(old, b.now, b.now)
+	b.handle(encode(t, connSchema, "w", 5, 1, 0, 2))
+	b.l.rotateAll(b.now)
+	b.handle(encode(t, connSchema, "w", 5, 2, 2, 2))
+	b.l.rotateAll(b.now)
+	if got, want := b.files("logs"), []string{"conn.2026-03-04-05-06-07.1.log", "conn.2026-03-04-05-06-07.2.log", "conn.2026-03-04-05-06-07.log"}; !slices.Equal(got, want) {
+		t.Fatalf("%v", got)
+	}
+	if b.read("conn.2026-03-04-05-06-07.log") != "#old\n" {
+		t.Error("the old file is not what it was")
+	}
+	o := newBench(t, func(c *Config) { c.Overwrite = true })
+	os.WriteFile(filepath.Join(o.cfg.Dir, "conn.log"), []byte(strings.Repeat("#old\n", 1000)), 0o644)
+	o.handle(encode(t, connSchema, "w", 5, 1, 0, 2))
+	if got := o.read("conn.log"); strings.Contains(got, "#old") || len(rows(t, got)) != 2 {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestOneFolderTwoLoggers(t *testing.T) {
+	a := newBench(t, nil)
+	second := func(tag string) error {
+		led, _ := ledger.New("logger-2", "logger", 1)
+		cfg := a.cfg
+		cfg.Tag = tag
+		l, err := New(cfg, Deps{Ledger: led})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.unlock()
+		return l.start()
+	}
+	if err := second(""); err == nil || !strings.Contains(err.Error(), "another logger writes there") {
+		t.Errorf("%v", err)
+	}
+	a.l.unlock()
+	a.cfg.Tag = "logger-1"
+	a.life()
+	if err := second("logger-2"); err != nil {
+		t.Error(err)
+	}
+	a.handle(encode(t, connSchema, "w", 5, 1, 0, 2))
+	a.life()
+	a.handle(encode(t, connSchema, "w", 5, 2, 2, 2))
+	if got := a.files("logs"); !slices.Equal(got, []string{"conn.logger-1.log"}) {
+		t.Errorf("%v", got)
+	}
+}
+
+// flaky is a disk that fails.
+type flaky struct {
+	*os.File
+	fail func(n int) (part int, err error)
+}
+
+func (f *flaky) WriteAt(p []byte, off int64) (int, error) {
+	if n, err := f.fail(len(p)); err != nil {
+		f.File.WriteAt(p[:n], off)
+		return n, err
+	}
+	return f.File.WriteAt(p, off)
+}
+
+func TestDiskFull(t *testing.T) {
+	b := newBench(t, nil)
+	fails := 0
+	b.l.deps.Open = func(name string) (File, error) {
+		if fails == 2 {
+			fails--
+			return nil, syscall.EMFILE
+		}
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+		return &flaky{f, func(n int) (int, error) {
+			if fails > 0 {
+				fails--
+				return n / 2, syscall.ENOSPC
+			}
+			return 0, nil
+		}}, err
+	}
+	for seq := uint64(1); seq <= 5; seq++ {
+		fails = int(seq)
+		b.handle(encode(t, connSchema, "w", 5, seq, 3*int(seq-1), 3))
+		if fails != 0 {
+			t.Errorf("not tried again")
+		}
+	}
+	if got := rows(t, b.read("conn.log")); !slices.Equal(got, count(0, 15)) {
+		t.Errorf("%v", got)
+	}
+	s, _ := b.led.Snapshot()
+	if len(b.answers) != 5 || s.Counters[ledger.WriteErrors] != 15 || s.Flight() != nil {
+		t.Errorf("%d answers, %v", len(b.answers), s.Counters)
+	}
+	// A disk that stays full: the stop does not wait for ever, and says so.
+	fails = 1 << 30
+	b.l.queue <- encode(t, connSchema, "w", 5, 6, 15, 3)
+	if err := b.l.stop(); err == nil || len(b.answers) != 5 {
+		t.Errorf("stop: %v, %d answers", err, len(b.answers))
+	}
+}
+
+// TestRun: with goroutines; several producers, drained at the end.
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	led, _ := ledger.New("logger-1", "logger", 1)
+	cfg := Default()
+	cfg.Dir, cfg.Format, cfg.Queue = dir, jsonl.Factory(), 2
+	var mu sync.Mutex
+	answers := map[string]int{}
+	l, err := New(cfg, Deps{Ledger: led, Answer: func(a Answer) {
+		mu.Lock()
+		defer mu.Unlock()
+		answers[a.Producer+a.Refusal]++
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- l.Run(ctx) }()
+	var wg sync.WaitGroup
+	for _, p := range []string{"w1", "w2", "w3"} {
+		wg.Go(func() {
+			for seq := range uint64(20) {
+				l.Receive(encode(t, connSchema, p, 1, seq+1, int(seq), 1))
+			}
+		})
+	}
+	wg.Wait()
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	l.Receive(encode(t, connSchema, "w1", 1, 99, 0, 1)) // Does not block after the end.
+	l.Receive(encode(t, connSchema, "w1", 1, 99, 0, 1))
+	l.Receive(encode(t, connSchema, "w1", 1, 99, 0, 1))
+	if answers["w1"] != 20 || answers["w2"] != 20 || answers["w3"] != 20 {
+		t.Errorf("%v", answers)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "conn.log"))
+	if err != nil || strings.Count(string(text), "\n") != 60 {
+		t.Errorf("%v, %d lines", err, strings.Count(string(text), "\n"))
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for want, change := range map[string]func(*Config){
+		"logger: no format":                  func(c *Config) { c.Format = sink.Factory{} },
+		"logger queue 0: must be at least 1": func(c *Config) { c.Queue = 0 },
+		`logger tag "a/b": letters, digits, dot, dash and underscore only`: func(c *Config) { c.Tag = "a/b" },
+		`rotation base time "25:00": must be HH:MM`:                        func(c *Config) { c.Rotate.At = "25:00" },
+		"rotation interval 1ms: must be 0 or at least 1s":                  func(c *Config) { c.Rotate.Every = time.Millisecond },
+	} {
+		cfg := Default()
+		cfg.Format = tsv.Factory()
+		change(&cfg)
+		if err := cfg.Validate(); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	if _, err := New(Config{}, Deps{}); err == nil {
+		t.Error("an empty config is accepted")
+	}
+}

@@ -1,7 +1,5 @@
 package dns
 
-import "strconv"
-
 // Names of the signing algorithms that get a weird, by number (IANA's registry
 // "DNS Security Algorithm Numbers"); the others are known or unknown.
 const (
@@ -28,7 +26,7 @@ func (p *parser) signed(r *RR, n int) (ok, event bool) {
 			return false, false
 		}
 		r.Blob = p.bytes(n - (p.off - start))
-		p.algorithm("RRSIG", r.u8(2))
+		p.algorithm(&rrsigWeirds, r.u8(2))
 	case TypeDNSKEY:
 		r.fixed = p.bytes(4)
 		r.Blob = p.bytes(n - 4)
@@ -40,7 +38,7 @@ func (p *parser) signed(r *RR, n int) (ok, event bool) {
 		case t == 0:
 			p.weird("DNSSEC_DS_ReservedDigestType", "0")
 		case t > 4:
-			p.weird("DNSSEC_DS_unknown_DigestType", strconv.Itoa(int(t)))
+			p.weird("DNSSEC_DS_unknown_DigestType", p.num(int(t)))
 		}
 	case TypeNSEC:
 		if r.Target, ok = p.nameRest(maxName, true); !ok {
@@ -88,7 +86,7 @@ func (p *parser) bitmaps(r *RR, n int, empty string) {
 		h := p.u16()
 		l := int(h & 0xff)
 		if l == 0 {
-			p.weird(empty, strconv.Itoa(int(h>>8)))
+			p.weird(empty, p.num(int(h>>8)))
 			break
 		}
 		p.strings = append(p.strings, p.bytes(l))
@@ -100,33 +98,44 @@ func (p *parser) bitmaps(r *RR, n int, empty string) {
 func (p *parser) dnskey(r *RR) {
 	flags, proto, alg := r.DNSKEY()
 	if flags&0xfe7e != 0 {
-		p.weird("DNSSEC_DNSKEY_Invalid_Flag", strconv.Itoa(int(flags)))
+		p.weird("DNSSEC_DNSKEY_Invalid_Flag", p.num(int(flags)))
 	}
 	if flags&0x0181 == 0x0181 {
-		p.weird("DNSSEC_DNSKEY_Revoked_KSK", strconv.Itoa(int(flags)))
+		p.weird("DNSSEC_DNSKEY_Revoked_KSK", p.num(int(flags)))
 	}
 	if proto != 3 {
-		p.weird("DNSSEC_DNSKEY_Invalid_Protocol", strconv.Itoa(int(proto)))
+		p.weird("DNSSEC_DNSKEY_Invalid_Protocol", p.num(int(proto)))
 	}
-	p.algorithm("DNSKEY", alg)
+	p.algorithm(&dnskeyWeirds, alg)
+}
+
+// algWeirds are the names for an algorithm that is not to be used.
+type algWeirds struct{ notRecommended, indirect, privateDNS, privateOID, unknown string }
+
+var rrsigWeirds = algWeirds{
+	"DNSSEC_RRSIG_NotRecommended_ZoneSignAlgo", "DNSSEC_RRSIG_Indirect_ZoneSignAlgo",
+	"DNSSEC_RRSIG_PrivateDNS_ZoneSignAlgo", "DNSSEC_RRSIG_PrivateOID_ZoneSignAlgo", "DNSSEC_RRSIG_unknown_ZoneSignAlgo",
+}
+
+var dnskeyWeirds = algWeirds{
+	"DNSSEC_DNSKEY_NotRecommended_ZoneSignAlgo", "DNSSEC_DNSKEY_Indirect_ZoneSignAlgo",
+	"DNSSEC_DNSKEY_PrivateDNS_ZoneSignAlgo", "DNSSEC_DNSKEY_PrivateOID_ZoneSignAlgo", "DNSSEC_DNSKEY_unknown_ZoneSignAlgo",
 }
 
 // algorithm complains about a signing algorithm that is not to be used.
-func (p *parser) algorithm(rr string, alg uint8) {
-	what := ""
+func (p *parser) algorithm(w *algWeirds, alg uint8) {
+	name := w.unknown
 	switch alg {
-	case algRSAMD5:
-		what = "NotRecommended"
 	case 2, 3, 4, 5, 6, 7, 8, 10, 12, 13, 14, 15, 16:
 		return
+	case algRSAMD5:
+		name = w.notRecommended
 	case algIndirect:
-		what = "Indirect"
+		name = w.indirect
 	case algPrivateDNS:
-		what = "PrivateDNS"
+		name = w.privateDNS
 	case algPrivateOID:
-		what = "PrivateOID"
-	default:
-		what = "unknown"
+		name = w.privateOID
 	}
-	p.weird("DNSSEC_"+rr+"_"+what+"_ZoneSignAlgo", strconv.Itoa(int(alg)))
+	p.weird(name, p.num(int(alg)))
 }

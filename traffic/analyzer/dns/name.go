@@ -1,7 +1,5 @@
 package dns
 
-import "strconv"
-
 const (
 	maxName  = 512  // bytes of a decoded name
 	maxAlg   = 1023 // the same for the algorithm of a TSIG
@@ -26,7 +24,7 @@ func (p *parser) nameRest(room int, lower bool) ([]byte, bool) {
 // settings say, so it ends.
 func (p *parser) name(off, end, room int, lower bool, depth int) (int, bool) {
 	if depth > p.cfg.MaxCompression {
-		p.limit("DNS_max_compression_chain_depth_exceeded", strconv.Itoa(depth))
+		p.limit("DNS_max_compression_chain_depth_exceeded", p.num(depth))
 		return off, true
 	}
 	start := len(p.arena)

@@ -68,6 +68,11 @@ func (p *parser) edns(r *RR, n int) (ok, event bool) {
 	return true, true
 }
 
+// bits returns a number of bits as text.
+func (p *parser) bits(n int) string {
+	return value.Borrow(append(strconv.AppendInt(p.note[:0], int64(n), 10), " bits"...))
+}
+
 // subnet checks a client subnet option.
 func (p *parser) subnet(v []byte) bool {
 	if len(v) <= subnetHeader {
@@ -75,20 +80,20 @@ func (p *parser) subnet(v []byte) bool {
 		return false
 	}
 	family, prefix, have := int(v[0])<<8|int(v[1]), int(v[2]), (len(v)-subnetHeader)*bitsInOneByte
-	most, version := bitsIPv4, "v4"
+	most, badPrefix, tooShort := bitsIPv4, "EDNS_ECS_invalid_addr_v4_prefix", "EDNS_ECS_invalid_addr_v4"
 	switch family {
 	case familyIPv4:
 	case familyIPv6:
-		most, version = bitsIPv6, "v6"
+		most, badPrefix, tooShort = bitsIPv6, "EDNS_ECS_invalid_addr_v6_prefix", "EDNS_ECS_invalid_addr_v6"
 	default:
 		return true
 	}
 	switch {
 	case prefix > most:
-		p.weird("EDNS_ECS_invalid_addr_"+version+"_prefix", strconv.Itoa(prefix)+" bits")
+		p.weird(badPrefix, p.bits(prefix))
 		return false
 	case prefix > have:
-		p.weird("EDNS_ECS_invalid_addr_"+version, "need "+strconv.Itoa(prefix)+" bits, have "+strconv.Itoa(have)+" bits")
+		p.weird(tooShort, p.nums("need ", prefix, " bits, have ", have, " bits"))
 		return false
 	}
 	return true
@@ -127,7 +132,7 @@ func (p *parser) svcParams(r *RR, n int) {
 		n -= paramHeader
 		var complaint, addl string
 		if l > n {
-			complaint, addl = "DNS_SVCB_param_value_toobig", strconv.Itoa(l)+" capped to "+strconv.Itoa(n)
+			complaint, addl = "DNS_SVCB_param_value_toobig", p.nums("", l, " capped to ", n, "")
 			l = n
 		}
 		v := p.bytes(l)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/packet"
+	"github.com/picket-nsm/picket/zeek/value"
 )
 
 const (
@@ -33,6 +34,7 @@ type parser struct {
 	arena   []byte
 	strings [][]byte
 	params  []Param
+	note    [64]byte // additional text of a weird, valid for the call
 }
 
 // release forgets the message, and buffers that a hostile one has blown up.
@@ -52,10 +54,22 @@ func (p *parser) release() {
 	}
 }
 
+// num returns n as text that is valid until the next one.
+func (p *parser) num(n int) string {
+	return value.Borrow(strconv.AppendInt(p.note[:0], int64(n), 10))
+}
+
 func (p *parser) weird(name, addl string) {
 	if !p.quiet {
 		p.c.Weird(name, addl, Source)
 	}
+}
+
+// nums returns text with two numbers in it, valid until the next one.
+func (p *parser) nums(before string, a int, between string, b int, after string) string {
+	t := strconv.AppendInt(append(p.note[:0], before...), int64(a), 10)
+	t = strconv.AppendInt(append(t, between...), int64(b), 10)
+	return value.Borrow(append(t, after...))
 }
 
 // limit reports a weird about a limit that was reached.
@@ -84,7 +98,7 @@ func (p *parser) parse(d *dns, c analyzer.Conn, orig bool, data []byte) bool {
 	m.header(data)
 	m.NetBIOS = d.netbios
 	if m.Opcode != OpQuery && m.Opcode != OpUpdate && m.Opcode != OpNotify && !d.netbios {
-		p.limit("DNS_unknown_opcode", strconv.Itoa(int(m.Opcode)))
+		p.limit("DNS_unknown_opcode", p.num(int(m.Opcode)))
 		return false
 	}
 	if d.first && m.QR && orig && !multicast(&id.Resp) {
@@ -115,7 +129,7 @@ func (m *Msg) header(b []byte) {
 func (p *parser) body(m *Msg) {
 	if limit := p.cfg.MaxQuestions; limit > 0 && int(m.NumQuestions) > limit {
 		p.c.Violation(service, "DNS_Conn_count_too_large", nil)
-		p.limit("DNS_Conn_count_too_large", strconv.Itoa(int(m.NumQuestions))+" > "+strconv.Itoa(limit))
+		p.limit("DNS_Conn_count_too_large", p.nums("", int(m.NumQuestions), " > ", limit, ""))
 		return
 	}
 	ok := false
@@ -154,7 +168,7 @@ func (p *parser) body(m *Msg) {
 // update parses the sections of a dynamic update (RFC 2136).
 func (p *parser) update(m *Msg) bool {
 	if m.NumQuestions != 1 {
-		p.weird("DNS_DU_invalid_zone_count", strconv.Itoa(int(m.NumQuestions)))
+		p.weird("DNS_DU_invalid_zone_count", p.num(int(m.NumQuestions)))
 		return false
 	}
 	var zone RR

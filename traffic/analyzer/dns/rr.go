@@ -1,7 +1,5 @@
 package dns
 
-import "strconv"
-
 // record parses one resource record and adds it to the message if it means
 // something. It returns false where parsing cannot go on.
 //
@@ -61,7 +59,7 @@ func (p *parser) noData(r *RR, n int) bool {
 	}
 	switch {
 	case r.TTL != 0:
-		p.weird("DNS_dynamic_update_prereq_nonzero_ttl", strconv.Itoa(int(int32(r.TTL))))
+		p.weird("DNS_dynamic_update_prereq_nonzero_ttl", p.num(int(int32(r.TTL))))
 	case (r.Class == ClassAny || r.Class == ClassNone) && n == 0, same:
 		r.What = Prerequisite
 		p.add(r)
@@ -130,7 +128,7 @@ func (p *parser) data(r *RR, n int) (ok, event bool) {
 		return true, false
 	}
 	r.What = Unknown
-	p.weird("DNS_RR_unknown_type", strconv.Itoa(int(r.Type)))
+	p.weird("DNS_RR_unknown_type", p.num(int(r.Type)))
 	r.Blob = p.bytes(n)
 	return true, true
 }
@@ -241,7 +239,7 @@ func (p *parser) loc(r *RR, n int) (ok, event bool) {
 	}
 	r.fixed = p.bytes(16)
 	if r.fixed[0] != 0 {
-		p.weird("DNS_LOC_version_unrecognized", strconv.Itoa(int(r.fixed[0])))
+		p.weird("DNS_LOC_version_unrecognized", p.num(int(r.fixed[0])))
 	}
 	return true, true
 }

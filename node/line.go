@@ -1,0 +1,60 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/picket-nsm/picket/internal/ledger"
+	"github.com/picket-nsm/picket/logs/batch"
+	"github.com/picket-nsm/picket/logs/ship"
+	"github.com/picket-nsm/picket/zeek/record"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+// line is a node's way for records, from a row to a logger: streams, batches,
+// ship. open, tick and flush belong to the goroutine that writes rows.
+type line struct {
+	batcher *batch.Batcher
+	ship    *ship.Ship
+	err     error // of the first stream that could not be opened
+}
+
+// newLine puts the stations together; carrier is the bus. With block set, a
+// full queue holds the writer up (files); else the newest batch is dropped and
+// counted (live capture).
+func newLine(l *ledger.Ledger, carrier ship.Carrier, written func(string, *record.Batch) (bool, bool), block bool, deps *Deps) *line {
+	cfg := ship.Default()
+	cfg.Block = block
+	s := ship.New(cfg, ship.Deps{Ledger: l, Carrier: carrier, Written: written, Now: deps.Now, Log: deps.Log})
+	b := batch.New(batch.Default(), batch.Deps{Ledger: l, Out: s.Offer, Limit: carrier.Limit})
+	b.Tick(deps.Now())
+	return &line{batcher: b, ship: s}
+}
+
+// open implements builtin.Open. A schema that cannot be opened is a
+// programmer's mistake; check tells of it once all are opened.
+func (l *line) open(s *record.Schema) func([]value.Value) {
+	stream, err := l.batcher.Stream(s)
+	if err != nil {
+		if l.err == nil {
+			l.err = err
+		}
+		return func([]value.Value) {}
+	}
+	return stream.Write
+}
+
+func (l *line) check() error { return l.err }
+
+// drain hands on what is left and waits until every batch has an answer or
+// patience is over.
+func (l *line) drain(patience time.Duration) error {
+	l.batcher.Flush()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := l.ship.Drain(ctx); err != nil {
+		return fmt.Errorf("drain records: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/picket-nsm/picket/internal/ledger"
+	"github.com/picket-nsm/picket/policy/builtin"
+	"github.com/picket-nsm/picket/policy/builtin/captureloss"
+	"github.com/picket-nsm/picket/policy/builtin/reporter"
+	"github.com/picket-nsm/picket/policy/builtin/stats"
+	"github.com/picket-nsm/picket/policy/builtin/weird"
+	"github.com/picket-nsm/picket/traffic/capture"
+	"github.com/picket-nsm/picket/traffic/flow"
+	"github.com/picket-nsm/picket/traffic/packet"
+)
+
+// worker turns the packets of one source into rows. run belongs to one
+// goroutine, and so does all it calls up to the ship.
+type worker struct {
+	source capture.Source
+	table  *flow.Table
+	policy *builtin.Policy
+	line   *line
+	report *reporter.Log
+	stats  *stats.Log       // nil: not wanted
+	loss   *captureloss.Log // nil: not wanted
+	once   weird.Once
+	deps   *Deps
+	ledger *ledger.Ledger
+	count  counts
+	resume uint64 // packets up to this number were an earlier life's
+	now    packet.Time
+}
+
+// counts are the worker's numbers in the ledger.
+type counts struct {
+	received, analyzed, position, bytes *ledger.Counter
+	kernel, filter                      *ledger.Counter
+	flows                               *ledger.Counter
+}
+
+func newCounts(l *ledger.Ledger) counts {
+	return counts{
+		received: l.Counter(ledger.PacketsReceived), analyzed: l.Counter(ledger.PacketsAnalyzed),
+		position: l.Counter(ledger.PacketsPosition), bytes: l.Counter(ledger.BytesReceived),
+		kernel: l.Counter(ledger.PacketsKernel), filter: l.Counter(ledger.PacketsFilter),
+		flows: l.Counter(ledger.FlowsOpen),
+	}
+}
+
+// poller is an extra ability of a Once whose answers come later: Poll runs the
+// answers that have arrived, on the worker's goroutine.
+type poller interface{ Poll() }
+
+// run reads until the source ends or ctx does, then finishes every connection
+// and hands on every row. It returns the source's error if that is not its end.
+func (w *worker) run(ctx context.Context) error {
+	var p packet.Packet
+	var err error
+	for {
+		var block []capture.Frame
+		if block, err = w.source.Next(ctx); err != nil {
+			break
+		}
+		for i := range block {
+			w.frame(&p, &block[i])
+		}
+		w.tick()
+	}
+	w.finish()
+	if errors.Is(err, io.EOF) || ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// frame takes the next packet of the capture. The order of the counts matters
+// when the process is killed: the position is noted first, so that a later life
+// never analyzes a packet twice, and a packet that was received and not
+// analyzed is one that this life died of.
+func (w *worker) frame(p *packet.Packet, f *capture.Frame) {
+	if f.Seq <= w.resume {
+		w.again(f)
+		return
+	}
+	if f.Time > w.now {
+		w.now = f.Time
+	}
+	if f.Skip {
+		w.table.Advance(f.Time)
+		return
+	}
+	w.count.position.Set(f.Seq)
+	w.count.received.Add(1)
+	decode(p, f)
+	w.table.Packet(p)
+	w.count.analyzed.Add(1)
+}
+
+// again passes over what an earlier life has taken.
+func (w *worker) again(f *capture.Frame) {}
+
+// tick does what must happen every block or tenth of a second.
+func (w *worker) tick() {
+	s := w.source.Stats()
+	w.count.bytes.Set(s.Bytes)
+	w.count.kernel.Set(s.Dropped)
+	w.count.filter.Set(s.Filtered)
+	w.count.flows.Set(uint64(w.table.Stats().Active))
+	if w.stats != nil {
+		w.stats.Advance(w.now)
+	}
+	if w.loss != nil {
+		w.loss.Advance(w.now)
+	}
+	w.answers()
+	w.line.batcher.Tick(w.deps.Now())
+}
+
+// answers runs what the cluster has answered to claims.
+func (w *worker) answers() {
+	if p, ok := w.once.(poller); ok {
+		p.Poll()
+	}
+}
+
+// patience is how long the end of input waits for answers of the cluster.
+const patience = 5 * time.Second
+
+// finish ends all connections, waits for the cluster's answers, and hands on
+// all rows.
+func (w *worker) finish() {
+	w.table.Finish()
+	if w.stats != nil {
+		w.stats.Finish(w.now)
+	}
+	if w.loss != nil {
+		w.loss.Finish(w.now)
+	}
+	for end := w.deps.Now().Add(patience); w.policy.Waiting() > 0 && w.deps.Now().Before(end); {
+		w.answers()
+		time.Sleep(time.Millisecond)
+	}
+	w.policy.Close()
+	w.tick()
+	w.line.batcher.Flush()
+}
+
+// statCounts gives stats.log its numbers.
+func (w *worker) statCounts() stats.Counts {
+	s, t := w.source.Stats(), w.table.Stats()
+	return stats.Counts{
+		Packets: w.count.analyzed.Load(), Bytes: s.Bytes, Dropped: s.Dropped, Link: s.Link, Filtered: s.Filtered,
+		ActiveTimers: uint64(t.Timers), ReassemTCP: uint64(t.ReassemblyBytes), ReassemFrag: uint64(t.FragBytes),
+		MemoryMB: memoryMB(),
+		Lag:      float64(w.deps.Now().UnixMicro())/1e6 - float64(w.now),
+	}
+}
+
+// ackCounts gives capture_loss.log its numbers.
+func (w *worker) ackCounts() (acks, gaps uint64) { return 0, 0 }

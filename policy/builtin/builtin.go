@@ -1,0 +1,73 @@
+// Package builtin is the built-in policy: the logs that Zeek writes by default,
+// in Go, one folder per log.
+//
+// It stands between flow, whose Handler it is, and the log streams it opens. It
+// puts the folders together and owns nothing but them. Protocols come as a
+// list, so that a new one is a folder and a line in package standard.
+package builtin
+
+import (
+	"github.com/picket-nsm/picket/policy/builtin/conn"
+	"github.com/picket-nsm/picket/policy/builtin/weird"
+	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/flow"
+	"github.com/picket-nsm/picket/zeek/record"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+// Open opens a log stream and returns what takes its rows. A row is valid
+// until that returns.
+type Open func(*record.Schema) func(row []value.Value)
+
+// Protocol makes the analyzers of a protocol and the logs that take their
+// events, for one worker.
+type Protocol func(Open) []analyzer.Factory
+
+// Env is what the policy is told of its node.
+type Env struct {
+	Node  string     // the peer column
+	Start uint64     // which life of the node
+	Once  weird.Once // nil: nobody else is in the cluster
+}
+
+// Policy is the policy of one worker. One goroutine.
+type Policy struct {
+	Analyzers []analyzer.Factory
+
+	conn  *conn.Log
+	weird *weird.Log
+}
+
+var _ flow.Handler = (*Policy)(nil)
+
+// New opens the logs.
+func New(env Env, open Open, protocols []Protocol) *Policy {
+	cfg := weird.Default()
+	cfg.Peer = env.Node
+	p := &Policy{
+		conn:  conn.New(open(conn.Schema())),
+		weird: weird.New(cfg, weird.Deps{Write: open(weird.Schema()), Once: env.Once, Producer: env.Node, Start: env.Start}),
+	}
+	for _, protocol := range protocols {
+		p.Analyzers = append(p.Analyzers, protocol(open)...)
+	}
+	return p
+}
+
+// ConnRemoved writes the connection's row; its protocols' rows came before.
+func (p *Policy) ConnRemoved(c *flow.Conn) {
+	p.conn.ConnRemoved(c)
+	p.weird.ConnRemoved(c.ID().UID)
+}
+
+// Weird passes on what the traffic has that is odd.
+func (p *Policy) Weird(w flow.Weird) { p.weird.Weird(w) }
+
+// Waiting returns how many rows wait for an answer from the cluster.
+func (p *Policy) Waiting() int { return p.weird.Waiting() }
+
+// Close writes the rows whose answer has not come. Rows after it are lost.
+func (p *Policy) Close() { p.weird.Close() }
+
+// Weirds tells what became of weirds.
+func (p *Policy) Weirds() weird.Stats { return p.weird.Stats() }

@@ -1,0 +1,29 @@
+// Package standard lists the built-in drivers. Only cmd imports it and hands
+// the lists down: no driver registers itself.
+package standard
+
+import (
+	"github.com/picket-nsm/picket/logs/sink"
+	"github.com/picket-nsm/picket/logs/sink/jsonl"
+	"github.com/picket-nsm/picket/logs/sink/tsv"
+	"github.com/picket-nsm/picket/policy/builtin"
+	dnslog "github.com/picket-nsm/picket/policy/builtin/dns"
+	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/analyzer/dns"
+)
+
+// Protocols lists the analyzers with the logs that take their events. The order
+// decides which analyzer a port gets where two claim it: the first.
+func Protocols() []builtin.Protocol {
+	return []builtin.Protocol{
+		func(open builtin.Open) []analyzer.Factory {
+			log := dnslog.New(open(dnslog.Schema()))
+			return []analyzer.Factory{dns.Factory(dns.Default(), log.Handler)}
+		},
+	}
+}
+
+// Formats lists what loggers can write, by the name that the configuration uses.
+func Formats() []sink.Factory {
+	return []sink.Factory{tsv.Factory(), jsonl.Factory()}
+}

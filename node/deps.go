@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/picket-nsm/picket/bus/backend"
 	"github.com/picket-nsm/picket/logs/sink"
 	"github.com/picket-nsm/picket/policy/builtin"
 )
@@ -47,3 +48,6 @@ func (d *Deps) uidKey(seed string) ([]byte, error) {
 	}
 	return key, nil
 }
+
+// Connect joins a node to the bus.
+type Connect func(b Bus, id string) (backend.Driver, error)

@@ -44,6 +44,7 @@ func newRoot(out, errOut io.Writer) *cobra.Command {
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
+		readCommand(),
 		nodeCommand(),
 		versionCommand(),
 	)

@@ -192,3 +192,10 @@ func reasons(b *strings.Builder, unit string, l *Line) {
 		fmt.Fprintf(b, "lost: %d %s of %s, %s\n", x.Count, unit, x.Node, x.Why)
 	}
 }
+
+// Complete reports whether everything that was read was analyzed and every
+// record written: nothing dropped, lost, on its way, or unexplained.
+func (r *Report) Complete() bool {
+	whole := func(l *Line) bool { return l.Produced == l.Written && l.lost() == 0 && sum(l.Dropped) == 0 }
+	return r.Settled && whole(&r.PacketTotal) && whole(&r.RecordTotal)
+}

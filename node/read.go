@@ -74,55 +74,70 @@ type reading struct {
 	deps    Deps
 	bus     *mem.Bus
 	ledgers []*ledger.Ledger
+	running group // bus, ships and logger
 }
 
 func (r *reading) run(ctx context.Context, src *pcapfile.Source) (*ledger.Report, error) {
 	// Downstream first: the bus and the logger outlive the workers.
 	down, stopDown := context.WithCancel(context.Background())
 	defer stopDown()
-	var drivers, writing group
-	err := r.logger(down, &drivers, &writing)
-	if err != nil {
-		return nil, err
-	}
 	shares, pump := []capture.Source{src}, func(context.Context) error { return nil }
 	if r.cfg.Workers > 1 {
 		shares, pump = share.Split(src, r.cfg.Workers)
 	}
-	once := newSharedOnce(r.cfg.Workers)
-	var reading, shipping group
-	var workers []*worker
-	for i, s := range shares {
-		w, err := r.worker(down, fmt.Sprintf("worker-%d", i+1), s, once, &drivers, &shipping)
-		if err != nil {
-			return nil, err
-		}
-		workers = append(workers, w)
+	workers, err := r.wire(down, shares)
+	if err == nil {
+		err = r.read(ctx, src, workers, pump)
 	}
-
-	up, stopUp := context.WithCancel(ctx)
-	defer stopUp()
-	reading.start(func() error { return pump(up) })
-	for _, w := range workers {
-		reading.start(func() error { return w.run(up) })
-	}
-	stopProgress := r.progress(src)
-	err = reading.wait()
-	stopProgress()
-
-	// Upstream first: rows, then answers, then files, then the bus.
+	// Upstream first: answers, then files, then the bus.
 	for _, w := range workers {
 		err = errors.Join(err, w.line.drain(time.Minute))
 	}
 	stopDown()
-	err = errors.Join(err, shipping.wait(), writing.wait(), drivers.wait())
-
+	err = errors.Join(err, r.running.wait())
+	if len(workers) < len(shares) {
+		return nil, err
+	}
 	report, settleErr := r.settle()
 	return report, errors.Join(err, settleErr)
 }
 
+// wire makes the logger and a worker per share. On an error it returns the
+// workers it has made.
+func (r *reading) wire(ctx context.Context, shares []capture.Source) (workers []*worker, err error) {
+	if err := r.logger(ctx); err != nil {
+		return nil, err
+	}
+	once := newSharedOnce(len(shares))
+	for i, s := range shares {
+		w, err := r.worker(ctx, fmt.Sprintf("worker-%d", i+1), s, once)
+		if err != nil {
+			return workers, err
+		}
+		workers = append(workers, w)
+	}
+	return workers, nil
+}
+
+// read runs the workers until the capture ends or ctx does, which is no error.
+func (r *reading) read(ctx context.Context, src *pcapfile.Source, workers []*worker, pump func(context.Context) error) error {
+	stopProgress := r.progress(src)
+	defer stopProgress()
+	var g group
+	g.start(func() error {
+		if err := pump(ctx); ctx.Err() == nil {
+			return err
+		}
+		return nil
+	})
+	for _, w := range workers {
+		g.start(func() error { return w.run(ctx) })
+	}
+	return g.wait()
+}
+
 // logger starts the one logger and its end of the bus.
-func (r *reading) logger(ctx context.Context, drivers, writing *group) error {
+func (r *reading) logger(ctx context.Context) error {
 	format, err := r.deps.format(r.cfg.Format)
 	if err != nil {
 		return err
@@ -145,13 +160,13 @@ func (r *reading) logger(ctx context.Context, drivers, writing *group) error {
 	if err := end.Listen(name, l.Receive); err != nil {
 		return err
 	}
-	writing.start(func() error { return l.Run(ctx) })
-	drivers.start(func() error { return end.Run(ctx) })
+	r.running.start(func() error { return l.Run(ctx) })
+	r.running.start(func() error { return end.Run(ctx) })
 	return nil
 }
 
 // worker makes one worker with its end of the bus.
-func (r *reading) worker(ctx context.Context, name string, src capture.Source, once weird.Once, drivers, shipping *group) (*worker, error) {
+func (r *reading) worker(ctx context.Context, name string, src capture.Source, once weird.Once) (*worker, error) {
 	books, err := r.book(name, "worker")
 	if err != nil {
 		return nil, err
@@ -168,8 +183,8 @@ func (r *reading) worker(ctx context.Context, name string, src capture.Source, o
 	if err != nil {
 		return nil, err
 	}
-	drivers.start(func() error { return end.Run(ctx) })
-	shipping.start(func() error { return out.ship.Run(ctx) })
+	r.running.start(func() error { return end.Run(ctx) })
+	r.running.start(func() error { return out.ship.Run(ctx) })
 	return w, nil
 }
 

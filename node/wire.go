@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"net/netip"
 
 	"github.com/picket-nsm/picket/internal/ledger"
@@ -89,7 +90,7 @@ func localNets(text []string) ([]netip.Prefix, error) {
 	for _, s := range text {
 		p, err := netip.ParsePrefix(s)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("local network %q: want an address and a length, as in 10.0.0.0/8", s)
 		}
 		nets = append(nets, p)
 	}

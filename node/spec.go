@@ -2,7 +2,11 @@
 // wire.go names every station of the data path in order.
 package node
 
-import "time"
+import (
+	"time"
+
+	"github.com/picket-nsm/picket/traffic/capture/afpacket"
+)
 
 // Spec is all that a node is told: who it is, where the bus is, what to
 // capture, how to write. It crosses the process boundary as JSON; nothing in it
@@ -34,6 +38,7 @@ type Bus struct {
 type Capture struct {
 	Interface   string        `json:"interface,omitempty"`    // eth0, or empty for a capture file
 	SocketFD    int           `json:"socket_fd,omitempty"`    // inherited AF_PACKET socket; 0: the worker opens its own
+	SocketRing  afpacket.Ring `json:"socket_ring,omitzero"`   // layout of the ring behind SocketFD, from Group.Ring
 	Files       []string      `json:"files,omitempty"`        // capture files, read one after the other
 	Share       int           `json:"share,omitempty"`        // this worker's share of a file, 0 ... Of-1
 	Of          int           `json:"of,omitempty"`           // number of shares; 0 and 1: all of it

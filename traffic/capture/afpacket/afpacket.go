@@ -30,6 +30,7 @@ var (
 	ErrGone        = errors.New("interface has disappeared")
 	ErrPermission  = errors.New("not permitted to capture")
 	ErrBusy        = errors.New("ring is being read by another process")
+	ErrLost        = errors.New("capture socket is lost")
 )
 
 // Options say how to capture. The zero value is a good default.
@@ -69,6 +70,11 @@ type Ring struct {
 type Resume struct {
 	Seq     uint64 // Frame.Seq of the last packet that is in the ledger; packets up to it do not come again
 	Dropped uint64 // kernel drops that are in the ledger; Stats().Dropped leaves them out
+}
+
+// Holder is a process that has a capture socket, and under which descriptor.
+type Holder struct {
+	PID, FD int
 }
 
 // Totals are the counters of a ring since it was created, over all lives of

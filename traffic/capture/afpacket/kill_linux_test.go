@@ -235,3 +235,48 @@ func TestBusy(t *testing.T) {
 	w.cmd.Wait()
 	source(t, g, 0, Resume{})
 }
+
+// A new owner takes the sockets over from the workers, which notice nothing.
+func TestAdopt(t *testing.T) {
+	n := newBench(t)
+	g := n.group(t, 2, Options{})
+	dir := t.TempDir()
+	var w [2]life
+	var holders []Holder
+	for i := range w {
+		w[i] = start(t, g, i, dir)
+		holders = append(holders, Holder{w[i].cmd.Process.Pid, 3})
+	}
+	s := n.sender(t)
+	sent := send(t, s, trafficgen.Config{Flows: 100}, 0).Packets
+	g.Close()
+	g, err := Adopt(g.Ring(), holders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	w[1].cmd.Process.Kill()
+	w[1].cmd.Wait()
+	sent += send(t, s, trafficgen.Config{Flows: 100, First: 100}, 0).Packets
+	w[1] = start(t, g, 1, dir)
+	if err := g.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	var read uint64
+	for i := range w {
+		w[i].cmd.Process.Signal(unix.SIGTERM)
+		if err := w[i].cmd.Wait(); err != nil {
+			t.Errorf("worker %d: %v", i, err)
+		}
+		count, _ := w[i].note.get()
+		read += count
+	}
+	if read != sent {
+		t.Errorf("sent %d, read %d", sent, read)
+	}
+	if _, err := Adopt(g.Ring(), holders); !errors.Is(err, ErrLost) {
+		t.Errorf("adopting from a dead worker: %v", err)
+	} else {
+		t.Log(err)
+	}
+}

@@ -24,6 +24,9 @@ func unsupported(iface string) error {
 // OpenGroup fails: there is no AF_PACKET here.
 func OpenGroup(iface string, n int, o Options) (*Group, error) { return nil, unsupported(iface) }
 
+// Adopt fails: there is no AF_PACKET here.
+func Adopt(r Ring, holders []Holder) (*Group, error) { return nil, unsupported(r.Interface) }
+
 // Open fails: there is no AF_PACKET here.
 func Open(iface string, o Options) (*Source, error) { return nil, unsupported(iface) }
 

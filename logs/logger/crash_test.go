@@ -426,7 +426,7 @@ func (w *world) check(r *ledger.Report) {
 // TestDeaths: processes die at every kind of instant; all of it settles, no
 // row is twice in a file and none is torn.
 func TestDeaths(t *testing.T) {
-	seeds := 120
+	seeds := 60
 	if testing.Short() {
 		seeds = 30
 	}

@@ -302,7 +302,7 @@ func (h *Harness) allocs(t *testing.T, c *Conversation) {
 // state measures what a connection holds: in the middle of the conversation, and
 // after many repetitions of it.
 func (h *Harness) state(t *testing.T, c *Conversation) {
-	const conns = 64
+	const conns = 16
 	k := h.talk()
 	k.rec.Quiet = true
 	open := make([]analyzer.Analyzer, 0, conns)

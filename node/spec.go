@@ -36,20 +36,22 @@ type Bus struct {
 
 // Capture says what a worker reads.
 type Capture struct {
-	Interface   string        `json:"interface,omitempty"`    // eth0, or empty for a capture file
-	SocketFD    int           `json:"socket_fd,omitempty"`    // inherited AF_PACKET socket; 0: the worker opens its own
-	SocketRing  afpacket.Ring `json:"socket_ring,omitzero"`   // layout of the ring behind SocketFD, from Group.Ring
-	Files       []string      `json:"files,omitempty"`        // capture files, read one after the other
-	Share       int           `json:"share,omitempty"`        // this worker's share of a file, 0 ... Of-1
-	Of          int           `json:"of,omitempty"`           // number of shares; 0 and 1: all of it
-	Resume      uint64        `json:"resume,omitempty"`       // number of the last packet an earlier life has finished
-	Pace        time.Duration `json:"pace,omitempty"`         // replay a file by its timestamps in about this time
-	Filter      string        `json:"filter,omitempty"`       // tcpdump expression
-	NoChecksums bool          `json:"no_checksums,omitempty"` // take packets with bad checksums
-	Seed        string        `json:"seed,omitempty"`         // key of the UIDs; empty: by chance
-	LocalNets   []string      `json:"local_nets,omitempty"`
-	Stats       bool          `json:"stats,omitempty"`        // write stats.log
-	CaptureLoss bool          `json:"capture_loss,omitempty"` // write capture_loss.log
+	Interface  string        `json:"interface,omitempty"`  // eth0, or empty for a capture file
+	SocketFD   int           `json:"socket_fd,omitempty"`  // inherited AF_PACKET socket; 0: the worker opens its own
+	SocketRing afpacket.Ring `json:"socket_ring,omitzero"` // layout of the ring behind SocketFD, from Group.Ring
+	Files      []string      `json:"files,omitempty"`      // capture files, read one after the other
+	Share      int           `json:"share,omitempty"`      // this worker's share of a file, 0 ... Of-1
+	Of         int           `json:"of,omitempty"`         // number of shares; 0 and 1: all of it
+	Resume     uint64        `json:"resume,omitempty"`     // number of the last packet an earlier life has finished
+	// ResumeDropped is how many packets the kernel dropped that earlier lives have counted.
+	ResumeDropped uint64        `json:"resume_dropped,omitempty"`
+	Pace          time.Duration `json:"pace,omitempty"`         // replay a file by its timestamps in about this time
+	Filter        string        `json:"filter,omitempty"`       // tcpdump expression
+	NoChecksums   bool          `json:"no_checksums,omitempty"` // take packets with bad checksums
+	Seed          string        `json:"seed,omitempty"`         // key of the UIDs; empty: by chance
+	LocalNets     []string      `json:"local_nets,omitempty"`
+	Stats         bool          `json:"stats,omitempty"`        // write stats.log
+	CaptureLoss   bool          `json:"capture_loss,omitempty"` // write capture_loss.log
 }
 
 // Logs says how a logger writes.

@@ -15,12 +15,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/picket-nsm/picket/host/engine"
 	"github.com/picket-nsm/picket/node"
 )
-
-// envSpecFD names the inherited descriptor on which a supervisor hands a node
-// its spec, credentials included: neither ps nor /proc/PID/environ shows them.
-const envSpecFD = "PICKET_SPEC_FD"
 
 const nodeLong = `Run one node of a cluster: a worker, logger, proxy or manager. Its name, from the
 argument or the variable CLUSTER_NODE, is looked up in cluster-layout.zeek, which
@@ -97,7 +94,7 @@ func nodeCommand() *cobra.Command {
 // nodeSpec takes the spec from the supervisor's descriptor, or makes one from
 // flags, environment and layout file.
 func nodeSpec(f *nodeFlags, args []string) (node.Spec, error) {
-	if fd := os.Getenv(envSpecFD); fd != "" {
+	if fd := os.Getenv(engine.EnvSpecFD); fd != "" {
 		return inheritedSpec(fd)
 	}
 	s := f.spec
@@ -114,6 +111,9 @@ func nodeSpec(f *nodeFlags, args []string) (node.Spec, error) {
 	}
 	s.Dir = wd
 	s.Bus.User, s.Bus.Token = os.Getenv("PICKET_BUS_USER"), os.Getenv("PICKET_BUS_TOKEN")
+	if s.Bus.User == "" && s.Bus.Token != "" {
+		s.Bus.User = "picket"
+	}
 	s.Capture.Interface = strings.TrimPrefix(f.iface, "af_packet::")
 	s.Capture.Files = f.read
 	if s.Capture.Share, s.Capture.Of, err = parseShare(f.share); err != nil {
@@ -135,11 +135,11 @@ func inheritedSpec(fd string) (node.Spec, error) {
 	var s node.Spec
 	n, err := strconv.ParseUint(fd, 10, 16)
 	if err != nil || n < 3 {
-		return s, usagef("node: %s=%s is no descriptor; unset it to run a node by hand", envSpecFD, fd)
+		return s, usagef("node: %s=%s is no descriptor; unset it to run a node by hand", engine.EnvSpecFD, fd)
 	}
 	f := os.NewFile(uintptr(n), "spec")
 	if f == nil {
-		return s, usagef("node: %s=%s is not open; unset it to run a node by hand", envSpecFD, fd)
+		return s, usagef("node: %s=%s is not open; unset it to run a node by hand", engine.EnvSpecFD, fd)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, 16<<20))

@@ -45,7 +45,14 @@ func newRoot(out, errOut io.Writer) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		readCommand(),
+		upCommand(),
+		statusCommand(),
+		logsCommand(),
+		restartCommand(),
+		stopCommand(),
+		checkCommand(),
 		nodeCommand(),
+		hubCommand(),
 		versionCommand(),
 	)
 	return root

@@ -138,6 +138,9 @@ func (s *Status) node(n supervisor.NodeState, u answer, b *books, earlier *Statu
 	}
 	if n.LastExit != nil && n.Restarts > 0 {
 		out.LastExit = n.LastExit.String()
+		if n.Asked {
+			out.LastExit, out.Stderr = restartAsked, nil
+		}
 	}
 	if n.Late && n.Phase == supervisor.Starting {
 		out.State = "late"
@@ -171,6 +174,9 @@ func (s *Status) node(n supervisor.NodeState, u answer, b *books, earlier *Statu
 	out.usage(u, n, earlier)
 	return out
 }
+
+// restartAsked is the cause of a restart that somebody wanted.
+const restartAsked = "restart asked for"
 
 // hangAfter is when a silent heart is shown even if the supervisor says nothing.
 const hangAfter = 10.0

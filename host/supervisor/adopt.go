@@ -19,7 +19,7 @@ func (s *Supervisor) adopt(earlier State) {
 		}
 		alive++
 		i := slices.IndexFunc(s.nodes, func(n *member) bool { return n.Name == e.Name })
-		if i >= 0 && s.nodes[i].hash == e.Hash {
+		if i >= 0 && (s.cfg.AsFound || s.nodes[i].hash == e.Hash) {
 			n := s.nodes[i]
 			n.remember(e)
 			n.proc, n.adopted = p, true
@@ -44,7 +44,7 @@ func (s *Supervisor) adopt(earlier State) {
 			continue
 		}
 		for _, e := range earlier.Nodes {
-			if e.Name != n.Name || e.Hash != n.hash {
+			if e.Name != n.Name || e.Hash != n.hash && !s.cfg.AsFound {
 				continue
 			}
 			n.remember(e)
@@ -63,6 +63,6 @@ func (s *Supervisor) adopt(earlier State) {
 // remember takes over what is counted over all lives.
 func (n *member) remember(e NodeState) {
 	n.life, n.restarts, n.fails = e.Life, e.Restarts, e.Fails
-	n.started, n.lastExit, n.stderr = e.Started, e.LastExit, e.Stderr
+	n.started, n.lastExit, n.asked, n.stderr = e.Started, e.LastExit, e.Asked, e.Stderr
 	n.since = e.Since
 }

@@ -43,6 +43,7 @@ type member struct {
 	fails    int // in a row
 	next     time.Time
 	lastExit *engine.Exit
+	asked    bool // somebody wanted the last restart
 	stderr   []string
 	stopAt   time.Time // when it was asked to stop
 	again    bool      // start it again when it has stopped
@@ -91,7 +92,7 @@ func hash(p Node) string {
 	s := p.Spec
 	s.Files = nil
 	s.Node.Bus.User, s.Node.Bus.Token = "", ""
-	s.Node.Capture.SocketFD, s.Node.Capture.Resume = 0, 0
+	s.Node.Capture.SocketFD, s.Node.Capture.Resume, s.Node.Capture.ResumeDropped = 0, 0, 0
 	text, err := json.Marshal(struct {
 		Spec engine.Spec
 		Once bool

@@ -46,6 +46,7 @@ type NodeState struct {
 	Fails    int           `json:"fails"` // in a row
 	Next     time.Time     `json:"next"`  // when it starts again, in phase backoff
 	LastExit *engine.Exit  `json:"last_exit,omitempty"`
+	Asked    bool          `json:"asked,omitempty"`  // the last restart was asked for
 	Stderr   []string      `json:"stderr,omitempty"` // last lines of the life that failed
 	Killed   bool          `json:"killed,omitempty"` // at the stop deadline
 	Hash     string        `json:"hash"`
@@ -83,7 +84,7 @@ func (n *member) state(stop bool) NodeState {
 	st := NodeState{
 		Name: n.Name, Role: n.Role, Desired: "run", Phase: n.phase, Late: n.late, Since: n.since,
 		Started: n.started, Life: n.life, Adopted: n.adopted, Restarts: n.restarts, Fails: n.fails,
-		LastExit: n.lastExit, Stderr: n.stderr, Killed: n.killed, Hash: n.hash,
+		LastExit: n.lastExit, Asked: n.asked, Stderr: n.stderr, Killed: n.killed, Hash: n.hash,
 	}
 	if stop || n.over() {
 		st.Desired = "stop"

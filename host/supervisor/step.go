@@ -131,11 +131,11 @@ func (s *Supervisor) exit(x exited, now time.Time) {
 	worked := x.exit.Code == 0 || x.exit.Unknown && ended.Ended && ended.PID == x.proc.Handle().PID
 	switch {
 	case n.phase == Stopping && n.again:
-		n.again = false
+		n.again, n.asked = false, true
 		n.restarts++
 		n.next = now
 		n.enter(Waiting, now)
-	case n.phase == Stopping && n.Once && worked, !s.stopping && n.Once && worked:
+	case n.phase != Stopping && n.Once && worked:
 		n.passed = true
 		n.enter(Done, now)
 		s.event(n.Name, "done")
@@ -151,7 +151,7 @@ func (s *Supervisor) exit(x exited, now time.Time) {
 
 // failed plans the next life of a node that died, or none.
 func (s *Supervisor) failed(n *member, x engine.Exit, why string, now time.Time) {
-	n.lastExit = &x
+	n.lastExit, n.asked = &x, false
 	n.restarts++
 	n.fails++
 	if s.stopping {

@@ -37,6 +37,7 @@ type Config struct {
 	Nodes   []Node
 
 	RunStarted   time.Time     // when the run began
+	AsFound      bool          // nodes of an earlier supervisor are adopted however they were configured
 	StartTimeout time.Duration // a node not ready by then is late: said, not waited for
 	StopTimeout  time.Duration // a node that has not ended by then is killed
 	HangAfter    time.Duration // a heartbeat older than this means that the node hangs

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/picket-nsm/picket/control/plan"
+	"github.com/picket-nsm/picket/host/engine"
+	"github.com/picket-nsm/picket/host/engine/native"
+	"github.com/picket-nsm/picket/host/status"
+	"github.com/picket-nsm/picket/host/supervisor"
+	"github.com/picket-nsm/picket/internal/ledger"
+	"github.com/picket-nsm/picket/internal/procinfo"
+)
+
+// runCluster is picket up once it is clear what shall run.
+func runCluster(in plan.Input, show screen) error {
+	c := in.Config
+	spool, err := supervisor.OpenSpool(c.Cluster.Spool)
+	if errors.Is(err, supervisor.ErrLocked) {
+		return fmt.Errorf("up: %w; see it with picket status, end it with picket stop, or run another with --spool", err)
+	}
+	if err != nil {
+		return fmt.Errorf("up: %w", err)
+	}
+	defer spool.Close()
+	eng, err := native.New(native.Config{Spool: spool.Dir, Output: native.Output{
+		Lives: c.Supervisor.OutputLives, Bytes: int64(c.Supervisor.OutputSize),
+	}})
+	if err != nil {
+		return fmt.Errorf("up: %w", err)
+	}
+	earlier, err := supervisor.LoadState(spool.Dir)
+	if err != nil {
+		return fmt.Errorf("up: %w; move the file away to start without it", err)
+	}
+	creds, err := credentials(spool, &in, supervisor.Survivors(earlier, eng))
+	if err != nil {
+		return fmt.Errorf("up: %w", err)
+	}
+	nodes, err := plan.Nodes(in)
+	if err != nil {
+		return fmt.Errorf("up: %w", err)
+	}
+	sockets, err := openSockets(in, nodes)
+	if err != nil {
+		return fmt.Errorf("up: %w", err)
+	}
+	defer sockets.Close()
+	cfg := supervisorConfig(in, creds)
+	cfg.Nodes = nodes
+	sup := supervisor.New(cfg, deps(spool, eng, cfg.RunStarted, show.log()), earlier)
+	runErr := supervise(spool, sup, show)
+	return finish(in, spool.Dir, sup, runErr, show)
+}
+
+// supervise runs the supervisor, its socket and the screen until the cluster
+// has ended. The first signal stops in order, the second kills.
+func supervise(spool *supervisor.Spool, sup *supervisor.Supervisor, show screen) error {
+	ctl, err := supervisor.Listen(spool, sup)
+	if err != nil {
+		return fmt.Errorf("up: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	side, sideCancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer sideCancel()
+	defer cancel()
+	sigs := make(chan os.Signal, 2)
+	catch := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // not under nohup
+		catch = append(catch, syscall.SIGHUP)
+	}
+	signal.Notify(sigs, catch...)
+	defer signal.Stop(sigs)
+	wg.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-sigs:
+				if n == 0 {
+					cancel()
+				} else {
+					_ = sup.Kill(side)
+				}
+			case <-side.Done():
+				return
+			}
+		}
+	})
+	wg.Go(func() {
+		if err := ctl.Run(side); err != nil {
+			show.line("! " + err.Error())
+		}
+	})
+	wg.Go(func() { show.run(side, spool.Dir) })
+	return sup.Run(ctx)
+}
+
+// credentials are those of the nodes that still run, else new ones.
+func credentials(spool *supervisor.Spool, in *plan.Input, survivors []supervisor.NodeState) (supervisor.Credentials, error) {
+	if len(survivors) > 0 {
+		c, err := spool.LoadCredentials()
+		if err != nil {
+			return c, fmt.Errorf("%w; nodes of an earlier run are alive and nobody knows their password: picket stop ends them", err)
+		}
+		in.Bus = c.Bus
+		return c, nil
+	}
+	var c supervisor.Credentials
+	if in.Config.Bus.URL != "" {
+		bus, err := existingBus(in.Config.Bus)
+		if err != nil {
+			return c, err
+		}
+		c = supervisor.NewCredentials("", time.Now())
+		c.Bus = bus
+	} else {
+		url, err := busURL(in.Config.Bus)
+		if err != nil {
+			return c, err
+		}
+		c = supervisor.NewCredentials(url, time.Now())
+		c.Bus.Codec = in.Config.Bus.Codec
+	}
+	in.Bus = c.Bus
+	return c, spool.SaveCredentials(c)
+}
+
+func supervisorConfig(in plan.Input, creds supervisor.Credentials) supervisor.Config {
+	s := in.Config.Supervisor
+	cfg := supervisor.DefaultConfig()
+	cfg.Cluster, cfg.Run, cfg.RunStarted = in.Config.Cluster.Name, creds.Run, creds.Since
+	cfg.StartTimeout, cfg.StopTimeout = time.Duration(s.StartTimeout), time.Duration(s.StopTimeout)
+	cfg.HangAfter = time.Duration(s.HangAfter)
+	cfg.Backoff = supervisor.Backoff{First: time.Duration(s.RestartFirst), Max: time.Duration(s.RestartMax), Healthy: time.Duration(s.HealthyAfter)}
+	return cfg
+}
+
+func deps(spool *supervisor.Spool, eng engine.Engine, since time.Time, log *slog.Logger) supervisor.Deps {
+	self := engine.Handle{PID: os.Getpid()}
+	if id, err := procinfo.Identity(self.PID); err == nil {
+		self.Start = id
+	}
+	return supervisor.Deps{
+		Engine: eng, Observe: spool.Observe, Save: spool.Save, Evidence: spool.Evidence, Self: self, Log: log,
+		Prepare: func(s engine.Spec, life int) engine.Spec { return resume(spool.Dir, since, s, life) },
+	}
+}
+
+// resume tells a worker how far its earlier lives in this run have come.
+func resume(spool string, since time.Time, s engine.Spec, life int) engine.Spec {
+	if s.Role != "worker" || life <= 1 {
+		return s
+	}
+	snaps, err := status.Lives(filepath.Join(spool, s.Name), since)
+	if err != nil {
+		return s // the worker's own ledger will say so when it starts
+	}
+	for _, l := range snaps {
+		s.Node.Capture.Resume = max(s.Node.Capture.Resume, l.Counters[ledger.PacketsPosition])
+		s.Node.Capture.ResumeDropped += l.Counters[ledger.PacketsKernel]
+	}
+	return s
+}
+
+// finish says where the logs are, how many records each has, and where every
+// packet and record went.
+func finish(in plan.Input, spool string, sup *supervisor.Supervisor, runErr error, show screen) error {
+	show.close()
+	s, err := status.Collect(spool, nil)
+	if err != nil {
+		return errors.Join(runErr, err)
+	}
+	out := show.out()
+	if s.Accounting != nil {
+		fmt.Fprintf(out, "\nlogs in %s\n", in.Config.Logs.Dir)
+		for _, l := range s.Accounting.Paths() {
+			fmt.Fprintf(out, "%12d  %s.log\n", l.Written, l.Path)
+		}
+		fmt.Fprintln(out)
+		if err := s.Accounting.Text(out); err != nil {
+			return errors.Join(runErr, err)
+		}
+	}
+	for _, p := range s.Problems {
+		fmt.Fprintln(out, "! "+p)
+	}
+	worked := true
+	for _, n := range sup.State().Nodes {
+		if n.Phase == supervisor.Failed {
+			worked = false
+			fmt.Fprintf(out, "! %s never worked; its last words, of %s:\n", n.Name, filepath.Join(spool, n.Name, "stderr.log"))
+			for _, l := range n.Stderr {
+				fmt.Fprintln(out, "    "+l)
+			}
+		}
+	}
+	switch {
+	case runErr != nil && !worked:
+		return fmt.Errorf("up: %w", runErr)
+	case runErr != nil:
+		return withCode(exitPartial, fmt.Errorf("up: %w", runErr))
+	case s.Accounting != nil && lossy(s.Accounting):
+		return withCode(exitPartial, errors.New("up: something was lost or is unexplained; the report above says what"))
+	}
+	return nil
+}
+
+// lossy says that packets or records were taken and not delivered. What the
+// kernel dropped before we took it is in the report, and no failure of this run.
+func lossy(r *ledger.Report) bool {
+	if !r.Settled {
+		return true
+	}
+	for _, l := range []ledger.Line{r.PacketTotal, r.RecordTotal} {
+		for _, x := range l.Lost {
+			if x.Count > 0 {
+				return true
+			}
+		}
+	}
+	for _, n := range r.RecordTotal.Dropped {
+		if n > 0 {
+			return true
+		}
+	}
+	return false
+}

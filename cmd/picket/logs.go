@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+const logsLong = `Show what a node has printed: its stdout.log and stderr.log in the spool. These
+are the process's own words, warnings and crashes; Zeek's logs are in the logs
+folder. With -f it goes on showing what is added, also when the node starts
+again.`
+
+func logsCommand() *cobra.Command {
+	var spool string
+	var follow, previous bool
+	var n int
+	cmd := &cobra.Command{
+		Use:   "logs NODE",
+		Short: "Show what a node prints",
+		Long:  logsLong,
+		Example: `  picket logs worker-1
+  picket logs logger-1 -f
+  picket logs worker-2 --previous -n 50     the life that ended last`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir := filepath.Join(spool, args[0])
+			if st, err := os.Stat(dir); err != nil || !st.IsDir() || filepath.Base(args[0]) != args[0] {
+				return fmt.Errorf("logs %s: no such node in %s; picket status lists them, --spool names another folder", args[0], spool)
+			}
+			end := ""
+			if previous {
+				end = ".1"
+			}
+			var tails []*tail
+			for _, name := range []string{"stdout.log", "stderr.log"} {
+				tails = append(tails, &tail{path: filepath.Join(dir, name+end)})
+			}
+			for _, t := range tails {
+				if err := t.last(cmd.OutOrStdout(), n); err != nil {
+					return fmt.Errorf("logs %s: %w", args[0], err)
+				}
+			}
+			if !follow {
+				return nil
+			}
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			tick := time.NewTicker(100 * time.Millisecond)
+			defer tick.Stop()
+			for {
+				select {
+				case <-tick.C:
+				case <-ctx.Done():
+					return nil
+				}
+				for _, t := range tails {
+					if err := t.more(cmd.OutOrStdout()); err != nil {
+						return fmt.Errorf("logs %s: %w", args[0], err)
+					}
+				}
+			}
+		},
+	}
+	addSpool(cmd, &spool)
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on showing what is added")
+	cmd.Flags().BoolVarP(&previous, "previous", "p", false, "show the life before this one")
+	cmd.Flags().IntVarP(&n, "lines", "n", 20, "how many lines of each file to begin with")
+	return cmd
+}
+
+// tail follows a file by name, over restarts and cuts.
+type tail struct {
+	path string
+	info os.FileInfo
+	at   int64
+}
+
+// tailWindow is how far back lines are looked for.
+const tailWindow = 1 << 20
+
+func (t *tail) last(w io.Writer, n int) error {
+	f, err := os.Open(t.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if t.info, err = f.Stat(); err != nil {
+		return err
+	}
+	from := max(0, t.info.Size()-tailWindow)
+	text := make([]byte, t.info.Size()-from)
+	k, err := f.ReadAt(text, from)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	text = text[:k]
+	t.at = from + int64(k)
+	for i := len(bytes.TrimRight(text, "\n")); i >= 0; {
+		if n--; n < 0 {
+			text = text[i+1:]
+			break
+		}
+		i = bytes.LastIndexByte(text[:i], '\n')
+	}
+	_, err = w.Write(text)
+	return err
+}
+
+func (t *tail) more(w io.Writer) error {
+	f, err := os.Open(t.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // between two lives
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if t.info != nil && !os.SameFile(info, t.info) || info.Size() < t.at {
+		t.at = 0
+	}
+	t.info = info
+	k, err := io.Copy(w, io.NewSectionReader(f, t.at, info.Size()-t.at))
+	t.at += k
+	return err
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/picket-nsm/picket/host/status"
+	"github.com/picket-nsm/picket/host/supervisor"
+)
+
+const statusLong = `Show what each node of a cluster does: process, state, uptime, restarts and why,
+memory (PSS), CPU, packets received and dropped, records produced and written, and
+batches that wait. The numbers come from the nodes' ledgers and from the system,
+so they are there also when a node or the supervisor hangs or is dead.
+
+States: waiting, starting, late (not ready in time), ready, hangs (no heartbeat,
+or stopped by a signal), draining, stopping, backoff (died, starts again soon),
+done, failed (given up), stopped, gone (died, nobody has taken note).
+
+The exit code is 0 if every node is ready or done, 4 if one is not, and 1 if no
+cluster has run in the spool.`
+
+const statusExample = `  picket status
+  picket status --json | jq '.nodes[] | {name, state, packets_dropped}'
+  watch -n1 picket status`
+
+func statusCommand() *cobra.Command {
+	var spool string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "Show what each node does",
+		Long:    statusLong,
+		Example: statusExample,
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := status.Collect(spool, nil)
+			if err != nil {
+				return err
+			}
+			if s.Supervisor.Alive {
+				// A second look, for the CPU of now instead of since the start.
+				time.Sleep(statusLook)
+				if again, err := status.Collect(spool, s); err == nil {
+					s = again
+				}
+			}
+			if asJSON {
+				enc := json.NewEncoder(cmd.OutOrStdout())
+				enc.SetIndent("", "  ")
+				err = enc.Encode(s)
+			} else {
+				err = status.Table(cmd.OutOrStdout(), s)
+			}
+			if err != nil {
+				return fmt.Errorf("status: %w", err)
+			}
+			if s.Totals.Ready < s.Totals.Nodes {
+				return silent(exitPartial)
+			}
+			return nil
+		},
+	}
+	addSpool(cmd, &spool)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, with every counter and the accounting")
+	return cmd
+}
+
+// statusLook is the time between the two looks of picket status.
+const statusLook = 200 * time.Millisecond
+
+func addSpool(cmd *cobra.Command, spool *string) {
+	cmd.Flags().StringVar(spool, "spool", "spool", "folder of the cluster, as given to picket up")
+}
+
+// noSupervisor says what to do where none works.
+func noSupervisor(op, spool string, err error) error {
+	if errors.Is(err, supervisor.ErrNotRunning) {
+		return fmt.Errorf("%s: no supervisor works in %s; picket up starts one and takes over nodes that run; --spool names another folder", op, spool)
+	}
+	return fmt.Errorf("%s: %w", op, err)
+}

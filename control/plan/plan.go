@@ -1,0 +1,174 @@
+// Package plan turns a configuration into the nodes that shall run: names,
+// roles, shares, and for each one what it is told.
+//
+// It stands between config and the supervisor. It is a pure function: it opens
+// nothing, and asks the machine only for what the caller passes in.
+package plan
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/picket-nsm/picket/control/config"
+	"github.com/picket-nsm/picket/host/engine"
+	"github.com/picket-nsm/picket/host/supervisor"
+	"github.com/picket-nsm/picket/node"
+)
+
+// Input is all that decides what runs.
+type Input struct {
+	Config config.Config // paths absolute
+	Bus    node.Bus      // where the bus is, with the password
+	CPUs   int           // of this machine
+	// Files are capture files, absolute or - . With some, workers read them and
+	// end, and interfaces are not looked at.
+	Files []string
+	Pace  time.Duration
+}
+
+// Worker is a worker's place.
+type Worker struct {
+	Name      string
+	Interface int // index into the configuration's interfaces; -1: it reads files
+	Index     int // among the workers of its interface, from 0
+	Of        int // so many
+	Filter    string
+	Pin       []int
+}
+
+// Workers names the workers: worker-1 ... N on one interface or on files,
+// worker-1-1, worker-1-2, worker-2-1 ... on several.
+func Workers(in Input) []Worker {
+	c := in.Config
+	if len(in.Files) > 0 {
+		n := c.Cluster.Workers
+		if n == 0 {
+			n = defaultReaders
+		}
+		var out []Worker
+		for k := range n {
+			out = append(out, Worker{Name: fmt.Sprintf("worker-%d", k+1), Interface: -1, Index: k, Of: n})
+		}
+		return out
+	}
+	var out []Worker
+	for i, n := range shares(c, in.CPUs) {
+		f := c.Interfaces[i]
+		for k := range n {
+			w := Worker{Name: fmt.Sprintf("worker-%d", k+1), Interface: i, Index: k, Of: n, Filter: f.Filter}
+			if len(c.Interfaces) > 1 {
+				w.Name = fmt.Sprintf("worker-%d-%d", i+1, k+1)
+			}
+			if w.Filter == "" {
+				w.Filter = c.Capture.Filter
+			}
+			if len(f.Pin) > 0 {
+				w.Pin = []int{f.Pin[k%len(f.Pin)]}
+			}
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// defaultReaders is how many workers read files where nobody says.
+const defaultReaders = 2
+
+// shares is the number of workers of each interface.
+func shares(c config.Config, cpus int) []int {
+	out := make([]int, len(c.Interfaces))
+	left, asking := c.Cluster.Workers, 0
+	if left == 0 {
+		left = cpus
+	}
+	for i, f := range c.Interfaces {
+		out[i] = f.Workers
+		if f.Workers == 0 {
+			asking++
+		} else if c.Cluster.Workers == 0 {
+			left -= f.Workers
+		}
+	}
+	for i := range out {
+		if c.Interfaces[i].Workers > 0 {
+			continue
+		}
+		out[i] = max(1, left/asking)
+		left -= out[i]
+		asking--
+	}
+	return out
+}
+
+// Nodes is what shall run, in any order. Capture sockets are not in it: the
+// caller opens them and puts them into the workers' Files.
+func Nodes(in Input) ([]supervisor.Node, error) {
+	c := in.Config
+	workers := Workers(in)
+	text, err := layoutText(c, workers)
+	if err != nil {
+		return nil, fmt.Errorf("plan cluster %s: %w", c.Cluster.Name, err)
+	}
+	base := node.Spec{Cluster: c.Cluster.Name, Layout: text, Bus: in.Bus}
+	var out []supervisor.Node
+	add := func(role, name string, change func(*supervisor.Node)) {
+		n := supervisor.Node{Spec: engine.Spec{
+			Name: name, Role: role, Args: []string{"node", name}, Node: base, Memory: int64(c.Supervisor.Memory),
+		}}
+		n.Node.Name, n.Node.Role, n.Node.Dir = name, role, filepath.Join(c.Cluster.Spool, name)
+		if change != nil {
+			change(&n)
+		}
+		out = append(out, n)
+	}
+	if c.Bus.URL == "" {
+		add("hub", "hub", func(n *supervisor.Node) {
+			n.Args = []string{"hub"}
+			n.Node.Layout = ""
+		})
+	}
+	for i := range c.Cluster.Loggers {
+		add("logger", fmt.Sprintf("logger-%d", i+1), func(n *supervisor.Node) {
+			n.Node.Logs = logs(c)
+			if c.Cluster.Loggers > 1 {
+				n.Node.Logs.Suffix = n.Name
+			}
+		})
+	}
+	add("manager", "manager", nil)
+	for i := range c.Cluster.Proxies {
+		add("proxy", fmt.Sprintf("proxy-%d", i+1), nil)
+	}
+	for _, w := range workers {
+		add("worker", w.Name, func(n *supervisor.Node) {
+			n.Pin = w.Pin
+			n.Once = w.Interface < 0
+			n.Node.Capture = capture(in, w)
+		})
+	}
+	return out, nil
+}
+
+func logs(c config.Config) node.Logs {
+	return node.Logs{
+		Dir: c.Logs.Dir, Archive: c.Logs.Archive, Format: c.Logs.Format,
+		Rotate: time.Duration(c.Logs.Rotate), RotateAt: c.Logs.RotateAt,
+	}
+}
+
+func capture(in Input, w Worker) node.Capture {
+	c := in.Config
+	out := node.Capture{
+		Filter: w.Filter, NoChecksums: !c.Capture.Checksums, Seed: c.Capture.Seed, LocalNets: c.Capture.LocalNets,
+		Stats: c.Logs.Stats, CaptureLoss: c.Logs.CaptureLoss,
+	}
+	if w.Interface < 0 {
+		out.Files, out.Share, out.Of, out.Pace = in.Files, w.Index, w.Of, in.Pace
+		out.Filter = c.Capture.Filter
+		return out
+	}
+	out.Interface = strings.TrimPrefix(c.Interfaces[w.Interface].Name, "af_packet::")
+	return out
+}

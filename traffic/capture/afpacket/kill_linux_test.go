@@ -221,6 +221,43 @@ func TestKill(t *testing.T) {
 	}
 }
 
+// A worker is stopped under load and goes on later: its ring has run full, the
+// kernel has counted, and the sum holds.
+func TestSuspend(t *testing.T) {
+	n := newBench(t)
+	g := n.group(t, 2, Options{RingMiB: 8})
+	dir := t.TempDir()
+	w := [2]life{start(t, g, 0, dir), start(t, g, 1, dir)}
+	s := n.sender(t)
+	done := make(chan trafficgen.Sent)
+	go func() { done <- send(t, s, trafficgen.Config{Flows: 110000, Window: 5000, Data: 64}, 250_000) }()
+	time.Sleep(200 * time.Millisecond)
+	w[1].cmd.Process.Signal(unix.SIGSTOP)
+	time.Sleep(time.Second)
+	w[1].cmd.Process.Signal(unix.SIGCONT)
+	sent := <-done
+	if err := g.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	var read, dropped uint64
+	for i := range w {
+		w[i].cmd.Process.Signal(unix.SIGTERM)
+		if err := w[i].cmd.Wait(); err != nil {
+			t.Errorf("worker %d: %v", i, err)
+		}
+		count, _ := w[i].note.get()
+		tot, err := g.Totals(i)
+		if err != nil || tot.Unread != 0 {
+			t.Errorf("worker %d: %+v, %v", i, tot, err)
+		}
+		t.Logf("worker %d: %d packets, %d dropped", i, count, tot.Dropped)
+		read, dropped = read+count, dropped+tot.Dropped
+	}
+	if read+dropped != sent.Packets || dropped == 0 {
+		t.Errorf("sent %d, read %d + dropped %d = %d; want drops", sent.Packets, read, dropped, read+dropped)
+	}
+}
+
 // A second reader is refused, and says who the first one is.
 func TestBusy(t *testing.T) {
 	n := newBench(t)

@@ -22,8 +22,8 @@ const maxDown = 30
 const idle = 100 // ms
 
 // settleEvery is how many blocks pass between two looks at the kernel's
-// counters, so that their 32 bits never overflow.
-const settleEvery = 1024
+// counters: less than a second, and long before their 32 bits overflow.
+const settleEvery = 64
 
 // Source reads one ring; it is a capture.Source. One goroutine calls Next and
 // Close; Stats, Totals and Drain may be called from any.

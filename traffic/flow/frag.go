@@ -161,6 +161,10 @@ func (t *Table) dropDatagram(slot uint32) {
 	t.stats.Frags = len(f.byKey)
 	d.reset()
 	f.slab.release(slot)
+	if t.cfg.Timeouts.Frag > 0 {
+		t.clock.dead++
+		t.sweep()
+	}
 	// Datagrams that were put together leave the front of the queue here, so
 	// that it does not grow without shedding.
 	for f.head < len(f.queue) && f.slab.get(f.queue[f.head].slot).gen != f.queue[f.head].gen {
@@ -175,6 +179,7 @@ func (t *Table) fragTimeout(tm *timer) {
 	if t.frags.live(tm) {
 		t.dropDatagram(tm.slot)
 	}
+	t.clock.dead--
 }
 
 // addFragment adds a fragment and reports whether the datagram is whole.

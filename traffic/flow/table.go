@@ -245,6 +245,7 @@ func (t *Table) remove(slot uint32) {
 	}
 	t.clock.dead += int(c.timers)
 	c.flags, c.gen, c.tcp = 0, 0, 0
+	t.sweep()
 	t.conns.release(slot)
 	t.gone.slot, t.gone.c = 0, nil
 	if t.cur.slot == slot {
@@ -252,6 +253,19 @@ func (t *Table) remove(slot uint32) {
 	}
 	t.stats.Active--
 	t.stats.Removed++
+}
+
+// sweep tidies the clock when most of its entries are of slots that are gone.
+func (t *Table) sweep() {
+	if t.clock.dead < 1<<12 || t.clock.dead < len(t.clock.heap)/2 {
+		return
+	}
+	t.clock.sweep(func(tm *timer) bool {
+		if tm.kind == timerFrag {
+			return t.frags.live(tm)
+		}
+		return t.conns.get(tm.slot).gen == tm.gen
+	})
 }
 
 // evict removes the connection silent for longest among a few that a hand
@@ -310,11 +324,6 @@ func (t *Table) advance(now packet.Time) {
 	for len(t.clock.heap) > 0 && t.clock.heap[0].at <= t.now {
 		tm := t.clock.pop()
 		t.fire(&tm)
-	}
-	if t.clock.dead > 1<<12 && t.clock.dead > len(t.clock.heap)/2 {
-		t.clock.sweep(func(tm *timer) bool {
-			return tm.kind == timerFrag && t.frags.live(tm) || tm.kind != timerFrag && t.conns.get(tm.slot).gen == tm.gen
-		})
 	}
 }
 

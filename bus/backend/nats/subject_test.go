@@ -1,0 +1,96 @@
+package nats
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+)
+
+func TestSubjects(t *testing.T) {
+	s := newSubjects("my.cluster")
+	for _, c := range []struct{ topic, subject, stem string }{
+		{"", "_", ""},
+		{"zeek.cluster.worker", "zeek.:.clus.ter:.work.er._", "zeek.:.clus.ter:.work."},
+		{"zeek.cluster.worker-foo", "zeek.:.clus.ter:.work.er-f.oo._", "zeek.:.clus.ter:.work.er-f."},
+		{"zeek.cluster.node.worker-1.", "zeek.:.clus.ter:.node.:.work.er-1.:._", "zeek.:.clus.ter:.node.:.work.er-1.:."},
+		{"zeek/table/", "zeek./.tabl.e/._", "zeek./.tabl.e/."},
+		{"a.", "a:._", "a:."},
+		{"a", "a._", ""},
+		{"..//", ":.:././._", ":.:./././"[:8]},
+		{"* >\x00:%\xff", "%2A%20%3E%00.%3A%25%FF._", "%2A%20%3E%00."},
+		{strings.Repeat("x", 40), "xxxx.xxxx.xxxxxxxx.xxxxxxxxxxxxxxxx.xxxxxxxx._", "xxxx.xxxx.xxxxxxxx.xxxxxxxxxxxxxxxx."},
+	} {
+		if got := string(s.event(nil, c.topic)); got != "my:cluster.e."+c.subject {
+			t.Errorf("%q: subject %s", c.topic, got)
+		}
+		if got := s.stem(c.topic); got != "my:cluster.e."+c.stem {
+			t.Errorf("%q: stem %s", c.topic, got)
+		}
+	}
+}
+
+// The property that everything rests on: whatever begins with a prefix has a
+// subject that begins with its stem, and stems are equal, nested or disjoint.
+func TestStemProperty(t *testing.T) {
+	s, r := newSubjects("c"), rand.New(rand.NewPCG(1, 2))
+	word := func() string {
+		b := make([]byte, r.IntN(40))
+		for i := range b {
+			b[i] = "aab./*> \x00\xff_:%"[r.IntN(13)]
+		}
+		return string(b)
+	}
+	for range 20000 {
+		prefix := word()
+		topic := prefix + word()
+		subject := string(s.event(nil, topic))
+		if stem := s.stem(prefix); !strings.HasPrefix(subject, stem) || len(subject) == len(stem) {
+			t.Fatalf("topic %q as %s is not below prefix %q as %s", topic, subject, prefix, stem)
+		}
+		if got, err := s.topic(subject); err != nil || got != topic {
+			t.Fatalf("%s became %q, %v, want %q", subject, got, err, topic)
+		}
+		if strings.Contains(subject, "..") || strings.ContainsAny(subject, "*> \t\r\n\x00") {
+			t.Fatalf("not a subject: %q", subject)
+		}
+	}
+}
+
+func FuzzWire(f *testing.F) {
+	s := newSubjects("c")
+	f.Add("c.e.zeek.:._", string(appendFrame(nil, 1, "id", "broker-bin-v1")), "c.ack.worker-1.17.3.logger-1")
+	f.Add("c.e._", "\x01", "c.ack.....")
+	f.Add("c.e.%4._", "", "c.ack.%.1.1.%")
+	f.Fuzz(func(t *testing.T, subject, frame, ack string) {
+		if topic, err := s.topic(subject); err == nil {
+			if _, err := s.topic(string(s.event(nil, topic))); err != nil {
+				t.Errorf("topic %q of %q: %v", topic, subject, err)
+			}
+		}
+		if num, sender, codec, payload, err := cutFrame([]byte(frame)); err == nil {
+			if got := string(append(appendFrame(nil, num, string(sender), string(codec)), payload...)); got != frame {
+				t.Errorf("frame %q became %q", frame, got)
+			}
+		}
+		_, _ = s.ackOf(&nats.Msg{Subject: ack})
+		_, _ = batch(&nats.Msg{Header: nats.Header{hdrFormat: {zeekBin}, hdrPath: {subject}, hdrStart: {frame}, hdrRecords: {ack}}})
+	})
+}
+
+func TestFrameCut(t *testing.T) {
+	whole := appendFrame(nil, 1<<63, "nats_worker-1_host_1_N", "broker-bin-v1")
+	for i := range whole {
+		if _, _, _, _, err := cutFrame(whole[:i]); err == nil {
+			t.Errorf("a frame of %d of %d bytes was taken", i, len(whole))
+		}
+	}
+}
+
+// The golden bytes of docs/formats/nats.md.
+func TestFrameGolden(t *testing.T) {
+	if got := string(append(appendFrame(nil, 1, "n1", "c"), "hi"...)); got != "\x01\x00\x00\x00\x00\x00\x00\x00\x01\x02\x01n1chi" {
+		t.Errorf("%x", got)
+	}
+}

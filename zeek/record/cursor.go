@@ -100,15 +100,36 @@ func (c *Cursor) Next() bool {
 		return false
 	}
 	p, at := c.p, c.at
-	for i := range c.vals {
-		f := &c.schema.Fields[i]
+	vals, fields := c.vals, c.schema.Fields
+	for i := range vals {
+		f := &fields[i]
+		// Most values have eight bytes or are strings: no call for them.
+		const room = valueHead + 8
+		if len(p)-at >= room {
+			d := p[at : at+room]
+			if binary.BigEndian.Uint32(d) == uint32(f.Kind) && d[8] == 1 {
+				switch f.Kind {
+				case value.KindBool, value.KindInt, value.KindCount, value.KindDouble, value.KindTime, value.KindInterval:
+					vals[i] = span{uint32(at + valueHead), uint32(at + room)}
+					at += room
+					continue
+				case value.KindString, value.KindEnum:
+					end := uint64(at+valueHead+4) + uint64(binary.BigEndian.Uint32(d[valueHead:]))
+					if end <= uint64(len(p)) {
+						vals[i] = span{uint32(at + valueHead), uint32(end)}
+						at = int(end)
+						continue
+					}
+				}
+			}
+		}
 		from, to, bad := scan(p, at, f.Kind, f.Elem)
 		if bad != "" {
 			read := c.read
 			c.fail("record %d: column %s: %s at byte %d", read, f.Name, bad, at)
 			return false
 		}
-		c.vals[i] = span{uint32(from), uint32(to)}
+		vals[i] = span{uint32(from), uint32(to)}
 		at = to
 	}
 	c.at = at

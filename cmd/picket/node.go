@@ -17,6 +17,7 @@ import (
 
 	"github.com/picket-nsm/picket/host/engine"
 	"github.com/picket-nsm/picket/node"
+	"github.com/picket-nsm/picket/zeek/layout"
 )
 
 const nodeLong = `Run one node of a cluster: a worker, logger, proxy or manager. Its name, from the
@@ -123,9 +124,24 @@ func nodeSpec(f *nodeFlags, args []string) (node.Spec, error) {
 	if f.json {
 		s.Logs.Format = "json"
 	}
-	s.Layout, err = findLayout(f.layout)
+	file, text, err := findLayout(f.layout)
 	if err != nil {
 		return s, withCode(exitConfig, err)
+	}
+	l, err := layout.Parse(file, text)
+	if err != nil {
+		return s, withCode(exitConfig, fmt.Errorf("node %s: %w", s.Name, err))
+	}
+	n, ok := l.Node(s.Name)
+	if !ok {
+		return s, withCode(exitConfig, fmt.Errorf("node %s: not in %s; there are %s", s.Name, file, strings.Join(l.Names(), ", ")))
+	}
+	s.Layout, s.Role = string(text), n.Role.String()
+	if s.Role == "worker" && s.Capture.Interface == "" && len(s.Capture.Files) == 0 {
+		return s, usagef("node %s: a worker needs -i INTERFACE or --read FILE", s.Name)
+	}
+	if len(l.Role(layout.Logger)) > 1 {
+		s.Logs.Suffix = s.Name
 	}
 	return s, nil
 }
@@ -170,9 +186,9 @@ func parseShare(s string) (share, of int, err error) {
 	return share - 1, of, nil
 }
 
-// findLayout returns the text of the layout: the named file, or
+// findLayout returns the layout file and its text: the named one, or
 // cluster-layout.zeek in the working folder or in a folder of ZEEKPATH.
-func findLayout(path string) (string, error) {
+func findLayout(path string) (file string, text []byte, err error) {
 	const name = "cluster-layout.zeek"
 	tries := []string{path}
 	if path == "" {
@@ -185,10 +201,10 @@ func findLayout(path string) (string, error) {
 		text, err := os.ReadFile(p)
 		switch {
 		case err == nil:
-			return string(text), nil
+			return p, text, nil
 		case path != "" || !errors.Is(err, os.ErrNotExist):
-			return "", fmt.Errorf("read layout: %w", err)
+			return "", nil, fmt.Errorf("read layout: %w", err)
 		}
 	}
-	return "", fmt.Errorf("no %s in the working folder or in ZEEKPATH; make one with: picket layout -W 2 > %s", name, name)
+	return "", nil, fmt.Errorf("no %s in the working folder or in ZEEKPATH; make one with: picket layout -W 2 > %s", name, name)
 }

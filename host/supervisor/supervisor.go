@@ -75,6 +75,8 @@ type Deps struct {
 	Save func(State) error
 	// Evidence returns the last lines of a node's stderr; nil: none.
 	Evidence func(name string) []string
+	// Stopping is called once, before the first node is asked to stop; may be nil.
+	Stopping func()
 	Self     engine.Handle // this process
 	Log      *slog.Logger
 }
@@ -97,6 +99,7 @@ type Supervisor struct {
 	killing  bool
 	phase    string
 	started  time.Time
+	trimmed  time.Time
 	events   []Event
 	dirty    bool
 	waiters  sync.WaitGroup
@@ -163,6 +166,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	done := ctx.Done()
 	for {
 		s.step(time.Now())
+		s.trim(time.Now())
 		s.save()
 		if s.over() {
 			return s.verdict()
@@ -239,7 +243,10 @@ func (s *Supervisor) stop(why string) {
 	}
 	s.stopping = true
 	s.phase = PhaseStopping
-	s.event("", why)
+	s.event("", "%s", why)
+	if s.deps.Stopping != nil {
+		s.deps.Stopping()
+	}
 }
 
 // pause is how long nothing needs to be looked at: short while something is
@@ -284,6 +291,26 @@ func (s *Supervisor) verdict() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// trimEvery is how often output files are looked at.
+const trimEvery = 10 * time.Second
+
+// trim keeps the nodes' output within its bound, with an engine that can.
+func (s *Supervisor) trim(now time.Time) {
+	t, ok := s.deps.Engine.(engine.Trimmer)
+	if !ok || now.Sub(s.trimmed) < trimEvery {
+		return
+	}
+	s.trimmed = now
+	for _, n := range s.nodes {
+		if n.proc == nil {
+			continue
+		}
+		if err := t.Trim(n.Name); err != nil && s.deps.Log != nil {
+			s.deps.Log.Warn(err.Error(), "node", n.Name)
+		}
+	}
 }
 
 // event notes something a person wants to read in status and in the log.

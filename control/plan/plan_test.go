@@ -1,0 +1,129 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/picket-nsm/picket/control/config"
+	"github.com/picket-nsm/picket/host/supervisor"
+	"github.com/picket-nsm/picket/node"
+	"github.com/picket-nsm/picket/zeek/layout"
+)
+
+func input(change func(*config.Config)) Input {
+	c := config.Default()
+	if change != nil {
+		change(&c)
+	}
+	return Input{Config: c, CPUs: 8, Bus: node.Bus{URL: "nats://127.0.0.1:1", User: "u", Token: "t"}}
+}
+
+func TestWorkers(t *testing.T) {
+	ifaces := func(all ...config.Interface) func(*config.Config) {
+		return func(c *config.Config) { c.Interfaces = all }
+	}
+	for _, c := range []struct {
+		name string
+		in   Input
+		want string
+	}{
+		{"one interface, a worker per CPU", input(ifaces(config.Interface{Name: "eth0"})), "worker-1 worker-2 worker-3 worker-4 worker-5 worker-6 worker-7 worker-8"},
+		{"one interface, its own number", input(ifaces(config.Interface{Name: "eth0", Workers: 2, Pin: config.CPUs{4, 5}})), "worker-1@[4] worker-2@[5]"},
+		{"two interfaces", input(ifaces(config.Interface{Name: "eth0", Workers: 2}, config.Interface{Name: "eth1", Workers: 1, Pin: config.CPUs{7}})), "worker-1-1 worker-1-2 worker-2-1@[7]"},
+		{"two share the CPUs", input(ifaces(config.Interface{Name: "a", Workers: 5}, config.Interface{Name: "b"}, config.Interface{Name: "c"})), "worker-1-1 worker-1-2 worker-1-3 worker-1-4 worker-1-5 worker-2-1 worker-3-1 worker-3-2"},
+		{"more interfaces than CPUs", Input{CPUs: 1, Config: input(ifaces(config.Interface{Name: "a"}, config.Interface{Name: "b"})).Config}, "worker-1-1 worker-2-1"},
+		{"files", Input{CPUs: 8, Config: config.Default(), Files: []string{"/x"}}, "worker-1 worker-2"},
+		{"none", input(nil), ""},
+	} {
+		var got []string
+		for _, w := range Workers(c.in) {
+			s := w.Name
+			if w.Pin != nil {
+				s += fmt.Sprintf("@%v", w.Pin)
+			}
+			got = append(got, s)
+		}
+		if s := strings.Join(got, " "); s != c.want {
+			t.Errorf("%s: %s, want %s", c.name, s, c.want)
+		}
+	}
+}
+
+func byName(t *testing.T, nodes []supervisor.Node, name string) supervisor.Node {
+	t.Helper()
+	i := slices.IndexFunc(nodes, func(n supervisor.Node) bool { return n.Name == name })
+	if i < 0 {
+		t.Fatalf("no %s", name)
+	}
+	return nodes[i]
+}
+
+func TestNodes(t *testing.T) {
+	in := input(func(c *config.Config) {
+		c.Cluster.Loggers, c.Cluster.Proxies = 2, 2
+		c.Cluster.Spool = "/spool"
+		c.Interfaces = []config.Interface{{Name: "af_packet::eth0", Workers: 2, Filter: "port 53"}, {Name: "eth1", Workers: 2}}
+		c.Capture.Filter = "tcp"
+		c.Capture.Checksums = false
+	})
+	nodes, err := Nodes(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, n := range nodes {
+		names = append(names, n.Name)
+		if n.Node.Bus != in.Bus || n.Node.Dir != "/spool/"+n.Name || n.Node.Name != n.Name || n.Node.Role != n.Role || n.Once {
+			t.Errorf("%+v", n)
+		}
+		if n.Role == "hub" {
+			continue
+		}
+		// Every node finds itself in the layout it is told.
+		l, err := layout.Parse("x", []byte(n.Node.Layout))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, ok := l.Node(n.Name); !ok || m.Role.String() != n.Role {
+			t.Errorf("%s is not in its layout, or as %s", n.Name, m.Role)
+		}
+	}
+	if s := strings.Join(names, " "); s != "hub logger-1 logger-2 manager proxy-1 proxy-2 worker-1-1 worker-1-2 worker-2-1 worker-2-2" {
+		t.Error(s)
+	}
+	w := byName(t, nodes, "worker-1-2").Node.Capture
+	if w.Interface != "eth0" || w.Filter != "port 53" || !w.NoChecksums {
+		t.Errorf("%+v", w)
+	}
+	if w := byName(t, nodes, "worker-2-1").Node.Capture; w.Filter != "tcp" {
+		t.Errorf("%+v", w)
+	}
+	if l := byName(t, nodes, "logger-2").Node.Logs; l.Suffix != "logger-2" || l.Format != "tsv" {
+		t.Errorf("%+v", l)
+	}
+}
+
+func TestNodesThatRead(t *testing.T) {
+	in := input(func(c *config.Config) {
+		c.Cluster.Workers = 3
+		c.Bus.URL = "nats://elsewhere:4222"
+	})
+	in.Files, in.Pace = []string{"/a", "/b"}, time.Second
+	nodes, err := Nodes(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if nodes[0].Role == "hub" {
+		t.Error("a hub beside an existing bus")
+	}
+	w := byName(t, nodes, "worker-3")
+	if c := w.Node.Capture; !w.Once || c.Share != 2 || c.Of != 3 || len(c.Files) != 2 || c.Pace != time.Second || c.Interface != "" {
+		t.Errorf("%+v", w)
+	}
+	if s := byName(t, nodes, "logger-1").Node.Logs.Suffix; s != "" {
+		t.Errorf("one logger has suffix %q", s)
+	}
+}

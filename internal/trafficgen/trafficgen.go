@@ -72,13 +72,14 @@ type Flow struct {
 
 // Flow returns the flow with the number n. Each has its own addresses: the
 // originators are in 10.0.0.0/8, one for each flow up to 2^24, the responders in
-// 172.16.0.0/16.
+// 172.16.0.0/16. Originators' ports are none that a server is likely to have,
+// else Zeek would turn the flow round.
 func (c Config) Flow(n int) Flow {
 	c = c.withDefaults()
 	f := Flow{N: n, Kind: c.kind(n), State: "SF"}
 	orig := netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
 	resp := netip.AddrFrom4([4]byte{172, 16, byte(n % 7), byte(1 + n%250)})
-	f.Orig = netip.AddrPortFrom(orig, uint16(1024+n%60000))
+	f.Orig = netip.AddrPortFrom(orig, uint16(30000+n%30000))
 	switch f.Kind {
 	case TCP:
 		segs := c.segments()

@@ -107,9 +107,9 @@ func TestWriteFlows(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `#n	proto	orig_h	orig_p	resp_h	resp_p	conn_state	history	orig_bytes	resp_bytes	orig_pkts	resp_pkts	query
-0	tcp	10.0.0.0	1024	172.16.0.1	8888	SF	ShADadFf	1500	1500	8	6	-
-1	udp	10.0.0.1	1025	172.16.1.2	7777	SF	Dd	1400	1400	1	1	-
-2	udp	10.0.0.2	1026	172.16.2.3	53	SF	Dd	35	51	1	1	flow2.picket.test
+0	tcp	10.0.0.0	30000	172.16.0.1	8888	SF	ShADadFf	1500	1500	8	6	-
+1	udp	10.0.0.1	30001	172.16.1.2	7777	SF	Dd	1400	1400	1	1	-
+2	udp	10.0.0.2	30002	172.16.2.3	53	SF	Dd	35	51	1	1	flow2.picket.test
 `
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)

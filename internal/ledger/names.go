@@ -5,12 +5,12 @@ package ledger
 // settlement reads those. The records.* totals are summed from them when a
 // ledger is read, so that a total never contradicts its parts.
 const (
-	PacketsReceived = "packets.received" // read from the source, this worker's share
-	PacketsAnalyzed = "packets.analyzed" // gone through flow and analyzers
-	PacketsPosition = "packets.position" // number of the last packet finished, as capture counts them
-	PacketsKernel   = "packets.dropped.kernel"
-	PacketsFilter   = "packets.dropped.filter"
-	PacketsLink     = "packets.dropped.link" // link type nobody decodes
+	PacketsReceived = "packets.received"       // handed out by the source, this worker's share
+	PacketsAnalyzed = "packets.analyzed"       // gone through flow and analyzers
+	PacketsPosition = "packets.position"       // number of the last packet finished, as capture counts them
+	PacketsKernel   = "packets.dropped.kernel" // before they were received
+	PacketsFilter   = "packets.dropped.filter" // likewise
+	PacketsLink     = "packets.dropped.link"   // received, of a link type nobody decodes
 	BytesReceived   = "bytes.received"
 	FlowsOpen       = "flows.open" // gauge
 

@@ -180,6 +180,13 @@ func openText(l *Line) string {
 	return ""
 }
 
+func times(lives int) string {
+	if lives == 1 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d times)", lives)
+}
+
 func writeLine(w io.Writer, name string, l *Line) {
 	fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\n", name, l.Produced, l.Written, sum(l.Dropped), l.lost(), openText(l))
 }
@@ -188,8 +195,20 @@ func reasons(b *strings.Builder, unit string, l *Line) {
 	for _, why := range slices.Sorted(maps.Keys(l.Dropped)) {
 		fmt.Fprintf(b, "dropped: %d %s, %s\n", l.Dropped[why], unit, strings.ReplaceAll(why, ".", ": "))
 	}
-	for _, x := range l.Lost {
-		fmt.Fprintf(b, "lost: %d %s of %s, %s\n", x.Count, unit, x.Node, x.Why)
+	for i, x := range l.Lost {
+		// Several lives of a node are one line here; JSON has them apart.
+		same := func(y Lost) bool { return y.Node == x.Node && y.Why == x.Why }
+		if slices.IndexFunc(l.Lost, same) < i {
+			continue
+		}
+		n, lives := uint64(0), 0
+		for _, y := range l.Lost {
+			if same(y) {
+				n += y.Count
+				lives++
+			}
+		}
+		fmt.Fprintf(b, "lost: %d %s of %s, %s%s\n", n, unit, x.Node, x.Why, times(lives))
 	}
 }
 

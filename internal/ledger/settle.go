@@ -119,17 +119,18 @@ func (b *books) loggerOver(name string) bool {
 }
 
 func (b *books) packets(s *Snapshot) {
-	received := s.Counters[PacketsReceived]
-	if received == 0 {
+	// What the kernel or a filter kept back was never handed to the worker.
+	read := s.Counters[PacketsReceived] + s.Counters[PacketsKernel] + s.Counters[PacketsFilter]
+	if read == 0 {
 		return
 	}
-	l := Line{Node: b.o.Show(s.Node), Start: s.Start, Produced: received, Written: s.Counters[PacketsAnalyzed], Dropped: map[string]uint64{}}
+	l := Line{Node: b.o.Show(s.Node), Start: s.Start, Produced: read, Written: s.Counters[PacketsAnalyzed], Dropped: map[string]uint64{}}
 	for name, v := range s.Counters {
 		if why, ok := strings.CutPrefix(name, "packets.dropped."); ok && v > 0 {
 			l.Dropped[why] = v
 		}
 	}
-	rest := int64(received) - int64(l.Written) - int64(sum(l.Dropped))
+	rest := int64(read) - int64(l.Written) - int64(sum(l.Dropped))
 	switch {
 	case !b.o.Over(s):
 		l.Open = rest

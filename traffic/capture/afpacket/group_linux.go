@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/picket-nsm/picket/traffic/capture"
+	"github.com/picket-nsm/picket/traffic/packet"
 )
 
 // Steps of opening, as errors name them.
@@ -276,6 +277,31 @@ func Open(iface string, o Options) (*Source, error) {
 	return s, nil
 }
 
+// Link returns the link type of an interface (eth0 or af_packet::eth0), which a
+// filter is compiled for.
+func Link(iface string) (capture.LinkType, error) {
+	name, err := Name(iface)
+	if err != nil {
+		return 0, err
+	}
+	link, err := func() (capture.LinkType, error) {
+		if _, err := find(name); err != nil {
+			return 0, err
+		}
+		// Any socket can be asked; this one needs no capability.
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return 0, err
+		}
+		defer unix.Close(fd)
+		return linkType(fd, name)
+	}()
+	if err != nil {
+		return 0, fmt.Errorf("capture %s: %w", name, err)
+	}
+	return link, nil
+}
+
 // linkType asks what packets of an interface begin with.
 func linkType(fd int, name string) (capture.LinkType, error) {
 	req, err := unix.NewIfreq(name)
@@ -287,9 +313,9 @@ func linkType(fd int, name string) (capture.LinkType, error) {
 	}
 	switch t := req.Uint16(); t { // sa_family of the hardware address
 	case unix.ARPHRD_ETHER, unix.ARPHRD_LOOPBACK:
-		return 1, nil // LINKTYPE_ETHERNET
+		return packet.LinkEthernet, nil
 	case unix.ARPHRD_NONE, unix.ARPHRD_RAWIP, unix.ARPHRD_PPP, unix.ARPHRD_TUNNEL, unix.ARPHRD_TUNNEL6, unix.ARPHRD_SIT:
-		return 101, nil // LINKTYPE_RAW
+		return packet.LinkRaw, nil
 	case unix.ARPHRD_IEEE80211:
 		return 105, nil // LINKTYPE_IEEE802_11
 	case unix.ARPHRD_IEEE80211_RADIOTAP:

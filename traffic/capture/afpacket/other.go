@@ -33,6 +33,9 @@ func Open(iface string, o Options) (*Source, error) { return nil, unsupported(if
 // FromFD fails: there is no AF_PACKET here.
 func FromFD(fd uintptr, r Ring, from Resume) (*Source, error) { return nil, unsupported(r.Interface) }
 
+// Link fails: there is no AF_PACKET here.
+func Link(iface string) (capture.LinkType, error) { return 0, unsupported(iface) }
+
 // Check reports that live capture needs Linux.
 func Check(iface string) []Finding { return []Finding{{Fail, unsupported(iface).Error()}} }
 

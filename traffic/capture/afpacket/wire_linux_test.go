@@ -236,6 +236,15 @@ func TestFilter(t *testing.T) {
 		{Op: unix.BPF_RET | unix.BPF_K},
 	}
 	g := n.group(t, 2, Options{Filter: udp})
+	n.b.Do(func() error {
+		if l, err := Link("v1"); l != 1 || l != g.Ring().Link || err != nil {
+			t.Errorf("link type %d, %v", l, err)
+		}
+		if _, err := Link("v7"); !errors.Is(err, ErrNoInterface) {
+			t.Errorf("link type of nothing: %v", err)
+		}
+		return nil
+	})
 	c := trafficgen.Config{Flows: 900}
 	send(t, n.sender(t), c, 100_000)
 	settle(t, 600*2, 0, g, read(source(t, g, 0, Resume{})), read(source(t, g, 1, Resume{})))

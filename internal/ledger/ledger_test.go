@@ -329,3 +329,21 @@ func BenchmarkAdd(b *testing.B) {
 		c.Add(1)
 	}
 }
+
+// TestLayout holds docs/formats/ledger.md and the file together.
+func TestLayout(t *testing.T) {
+	b := example(t, "logger")
+	for what, got := range map[string][2]uint64{
+		"producer's file": {sizeProducer, 135168}, "logger's file": {uint64(len(b)), 1642496},
+		"names": {tabNames, 69632}, "ring": {tabRing, 102400}, "lives": {tabLives, 397312}, "bits": {tabBits, 462848}, "cells": {tabCells, 1511424},
+		"version": {uint64(u32(b, 8)), 1}, "size": {uint64(u32(b, 12)), 1642496}, "start": {u64(b, 16), 1}, "pid": {uint64(u32(b, 24)), uint64(os.Getpid())},
+		"newest": {u64(b, 64), 1}, "node": {uint64(b[128]), 'n'}, "role": {uint64(b[192]), 'l'},
+		"slot's number": {u64(b, 102400), 1}, "fate": {u64(b, 102408) >> 32, 2}, "records": {uint64(u32(b, 102416)), 5},
+		"first name": {uint64(b[69632]), 4}, "flight": {uint64(u32(b, 320)), 1}, "length after": {u64(b, 352), 200}, "file": {uint64(u32(b, 135168)), 1},
+		"life's start": {u64(b, 397312), 3},
+	} {
+		if got[0] != got[1] {
+			t.Errorf("%s: %d, want %d", what, got[0], got[1])
+		}
+	}
+}

@@ -49,5 +49,5 @@ func (d *Deps) uidKey(seed string) ([]byte, error) {
 	return key, nil
 }
 
-// Connect joins a node to the bus.
-type Connect func(b Bus, id string) (backend.Driver, error)
+// Connect makes a node's end of the bus; the driver's Run joins it.
+type Connect func(s Spec, id string) (backend.Driver, error)

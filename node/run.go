@@ -2,35 +2,127 @@ package node
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"time"
 
+	"github.com/picket-nsm/picket/bus/backend"
 	"github.com/picket-nsm/picket/internal/ledger"
+	"github.com/picket-nsm/picket/zeek/layout"
+	"github.com/picket-nsm/picket/zeek/record"
 )
 
-// heartbeat is how often a node notes that it is alive.
-const heartbeat = time.Second
-
-// Run is a node's life: it opens its ledger, becomes ready, works until ctx
-// ends, drains and returns.
-func Run(ctx context.Context, spec Spec) (err error) {
-	l, err := ledger.Create(spec.Dir, spec.Name, spec.Role, uint64(time.Now().UnixNano()))
+// Run is a node's life: it opens its ledger, joins the bus, becomes ready,
+// works until its work or ctx ends, drains, and returns. An error says that it
+// could not work, not that traffic or peers were bad.
+func Run(ctx context.Context, spec Spec, deps Deps) (err error) {
+	n, err := open(spec, deps)
 	if err != nil {
 		return fmt.Errorf("run %s: %w", spec.Name, err)
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-	l.SetState(ledger.Ready, time.Now())
+	// The bus goes last: until then everybody may still want to say something.
+	bus, leave := context.WithCancel(context.Background())
+	defer leave()
+	var running group
+	running.start(func() error { return n.bus.Run(bus) })
+	running.start(func() error { n.beat(bus); return nil })
+	err = n.work(ctx)
+	n.books.SetState(ledger.Draining, deps.Now())
+	leave()
+	err = errors.Join(err, running.wait())
+	n.books.SetState(ledger.Stopped, deps.Now())
+	if err = errors.Join(err, n.books.Close()); err != nil {
+		return fmt.Errorf("run %s: %w", spec.Name, err)
+	}
+	return nil
+}
+
+// node is what all roles have.
+type node struct {
+	spec   Spec
+	deps   Deps
+	id     string // new at each start
+	layout *layout.Layout
+	books  *ledger.Ledger
+	bus    backend.Driver
+}
+
+// heartbeat is how often a node notes that it is alive.
+const heartbeat = 500 * time.Millisecond
+
+func open(spec Spec, deps Deps) (*node, error) {
+	l, err := layout.Parse("cluster-layout.zeek", []byte(spec.Layout))
+	if err != nil {
+		return nil, err
+	}
+	n := &node{spec: spec, deps: deps, layout: l}
+	if n.id, err = newID(spec.Name, deps.Rand); err != nil {
+		return nil, err
+	}
+	if n.bus, err = deps.Connect(spec, n.id); err != nil {
+		return nil, err
+	}
+	n.books, err = ledger.Create(spec.Dir, spec.Name, spec.Role, uint64(deps.Now().UnixNano()))
+	return n, err
+}
+
+// newID names this life of a node on the bus, in the form that Zeek's backends
+// use (wire.md section 1.6).
+func newID(name string, rand io.Reader) (string, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	var b [6]byte
+	if _, err := io.ReadFull(rand, b[:]); err != nil {
+		return "", fmt.Errorf("node id: %w", err)
+	}
+	return fmt.Sprintf("picket_%s_%s_%d_N%s", name, host, os.Getpid(), hex.EncodeToString(b[:])), nil
+}
+
+// beat notes in the ledger that the process runs.
+func (n *node) beat(ctx context.Context) {
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
 	for {
 		select {
 		case now := <-tick.C:
-			l.Heartbeat(now)
+			n.books.Heartbeat(now)
 		case <-ctx.Done():
-			l.SetState(ledger.Draining, time.Now())
-			l.SetState(ledger.Stopped, time.Now())
-			return nil
+			return
 		}
 	}
+}
+
+// work is what the role does.
+func (n *node) work(ctx context.Context) error {
+	switch n.spec.Role {
+	case "worker":
+		return n.runWorker(ctx)
+	case "logger":
+		return n.runLogger(ctx)
+	case "manager":
+		return n.runManager(ctx)
+	case "proxy":
+		return n.runProxy(ctx)
+	}
+	return fmt.Errorf("role %q: not known", n.spec.Role)
+}
+
+// ready says that the node can do its work.
+func (n *node) ready() { n.books.SetState(ledger.Ready, n.deps.Now()) }
+
+// newLine makes the node's way for records over the bus.
+func (n *node) newLine(block bool) (*line, error) {
+	proof := ledger.Proof(func(logger string) string { return filepath.Join(filepath.Dir(n.spec.Dir), logger) })
+	written := func(logger string, b *record.Batch) (bool, bool) { return proof(logger, b.Producer, b.Start, b.Seq) }
+	l := newLine(n.books, n.bus, written, block, &n.deps)
+	if err := n.bus.Acks(n.spec.Name, l.acked); err != nil {
+		return nil, err
+	}
+	return l, nil
 }

@@ -18,9 +18,19 @@ type Spec struct {
 	Dir     string `json:"dir"`    // working folder, spool/NAME
 	Layout  string `json:"layout"` // text of cluster-layout.zeek
 
+	Drain time.Duration `json:"drain,omitempty"` // how long the stop may wait for loggers; 0: 10 s
+
 	Bus     Bus     `json:"bus"`
 	Capture Capture `json:"capture"` // workers
 	Logs    Logs    `json:"logs"`    // loggers
+}
+
+// drain is how long a node waits for the loggers when it stops.
+func (s *Spec) drain() time.Duration {
+	if s.Drain > 0 {
+		return s.Drain
+	}
+	return 10 * time.Second
 }
 
 // Bus says how to reach the bus.
@@ -43,15 +53,17 @@ type Capture struct {
 	Share      int           `json:"share,omitempty"`      // this worker's share of a file, 0 ... Of-1
 	Of         int           `json:"of,omitempty"`         // number of shares; 0 and 1: all of it
 	Resume     uint64        `json:"resume,omitempty"`     // number of the last packet an earlier life has finished
-	// ResumeDropped is how many packets the kernel dropped that earlier lives have counted.
-	ResumeDropped uint64        `json:"resume_dropped,omitempty"`
-	Pace          time.Duration `json:"pace,omitempty"`         // replay a file by its timestamps in about this time
-	Filter        string        `json:"filter,omitempty"`       // tcpdump expression
-	NoChecksums   bool          `json:"no_checksums,omitempty"` // take packets with bad checksums
-	Seed          string        `json:"seed,omitempty"`         // key of the UIDs; empty: by chance
-	LocalNets     []string      `json:"local_nets,omitempty"`
-	Stats         bool          `json:"stats,omitempty"`        // write stats.log
-	CaptureLoss   bool          `json:"capture_loss,omitempty"` // write capture_loss.log
+	// What the ledgers of earlier lives in this run hold: packets received, and
+	// packets that the kernel dropped.
+	ResumeReceived uint64        `json:"resume_received,omitempty"`
+	ResumeDropped  uint64        `json:"resume_dropped,omitempty"`
+	Pace           time.Duration `json:"pace,omitempty"`         // replay a file by its timestamps in about this time
+	Filter         string        `json:"filter,omitempty"`       // tcpdump expression
+	NoChecksums    bool          `json:"no_checksums,omitempty"` // take packets with bad checksums
+	Seed           string        `json:"seed,omitempty"`         // key of the UIDs; empty: by chance
+	LocalNets      []string      `json:"local_nets,omitempty"`
+	Stats          bool          `json:"stats,omitempty"`        // write stats.log
+	CaptureLoss    bool          `json:"capture_loss,omitempty"` // write capture_loss.log
 }
 
 // Logs says how a logger writes.
@@ -61,5 +73,7 @@ type Logs struct {
 	Format   string        `json:"format"`              // tsv or json
 	Rotate   time.Duration `json:"rotate,omitempty"`    // 0: never
 	RotateAt string        `json:"rotate_at,omitempty"` // HH:MM the intervals count from; empty: the epoch
-	Suffix   string        `json:"suffix,omitempty"`    // log_suffix metadata where there are several loggers
+	Archiver bool          `json:"archiver,omitempty"`  // name rotated files as zeek-archiver wants them
+	Suffix   string        `json:"suffix,omitempty"`    // log_suffix metadata in these names, where there are several loggers
+	Tag      string        `json:"tag,omitempty"`       // in the names of growing files, where several loggers share Dir
 }

@@ -60,10 +60,13 @@ func wireWorker(c wiring) (*worker, error) {
 	w := &worker{
 		source: c.source, table: table, policy: policy, line: c.line, deps: c.deps, once: c.once,
 		report: reporter.New(c.line.open(reporter.Schema())),
-		resume: c.capture.Resume,
+		resume: resume{seq: c.capture.Resume, received: c.capture.ResumeReceived},
 		ledger: c.ledger, count: newCounts(c.ledger),
 	}
-	live := c.capture.Interface != ""
+	live := len(c.capture.Files) == 0
+	if live {
+		w.resume.taken = c.capture.Resume // a socket's packets are numbered for its worker alone
+	}
 	if c.capture.Stats {
 		w.stats = stats.New(c.line.open(stats.Schema()), c.peer, live, w.statCounts)
 	}

@@ -31,8 +31,15 @@ type worker struct {
 	deps   *Deps
 	ledger *ledger.Ledger
 	count  counts
-	resume uint64 // packets up to this number were an earlier life's
+	resume resume
 	now    packet.Time
+}
+
+// resume is where an earlier life of the worker ended.
+type resume struct {
+	seq      uint64 // number of the last packet it took
+	received uint64 // packets that it counted as received
+	taken    uint64 // packets it must have taken: those that came again, or all of a socket
 }
 
 // counts are the worker's numbers in the ledger.
@@ -70,6 +77,7 @@ func (w *worker) run(ctx context.Context) error {
 		}
 		w.tick()
 	}
+	w.missed()
 	w.finish()
 	if errors.Is(err, io.EOF) || ctx.Err() != nil {
 		return nil
@@ -82,8 +90,10 @@ func (w *worker) run(ctx context.Context) error {
 // never analyzes a packet twice, and a packet that was received and not
 // analyzed is one that this life died of.
 func (w *worker) frame(p *packet.Packet, f *capture.Frame) {
-	if f.Seq <= w.resume {
-		w.again(f)
+	if f.Seq <= w.resume.seq {
+		if !f.Skip {
+			w.resume.taken++
+		}
 		return
 	}
 	if f.Time > w.now {
@@ -100,8 +110,14 @@ func (w *worker) frame(p *packet.Packet, f *capture.Frame) {
 	w.count.analyzed.Add(1)
 }
 
-// again passes over what an earlier life has taken.
-func (w *worker) again(f *capture.Frame) {}
+// missed counts the packet that an earlier life had taken and not counted yet
+// when it was killed: it was read and never analyzed.
+func (w *worker) missed() {
+	if w.resume.taken > w.resume.received {
+		w.count.received.Add(w.resume.taken - w.resume.received)
+	}
+	w.resume.taken = 0
+}
 
 // tick does what must happen every block or tenth of a second.
 func (w *worker) tick() {

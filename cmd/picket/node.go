@@ -65,7 +65,7 @@ func nodeCommand() *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			if err := node.Run(ctx, spec); err != nil {
+			if err := node.Run(ctx, spec, nodeDeps()); err != nil {
 				return fmt.Errorf("node %s: %w", spec.Name, err)
 			}
 			return nil

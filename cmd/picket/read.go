@@ -106,7 +106,7 @@ func (f *readFlags) run(cmd *cobra.Command, args []string) error {
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	report, err := node.Read(ctx, f.cfg, readDeps())
+	report, err := node.Read(ctx, f.cfg, nodeDeps())
 	bar.done()
 	if report != nil {
 		if perr := printReport(cmd.OutOrStdout(), report, f.report); err == nil {
@@ -124,12 +124,12 @@ func (f *readFlags) run(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// readDeps is what the machine and the lists of drivers give to a node.
-func readDeps() node.Deps {
+// nodeDeps is what the machine and the lists of drivers give to a node.
+func nodeDeps() node.Deps {
 	return node.Deps{
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Now: time.Now, Rand: rand.Reader,
-		Protocols: standard.Protocols(), Formats: standard.Formats(),
+		Protocols: standard.Protocols(), Formats: standard.Formats(), Connect: standard.Connect,
 	}
 }
 

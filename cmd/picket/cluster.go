@@ -167,6 +167,7 @@ func resume(spool string, since time.Time, s engine.Spec, life int) engine.Spec 
 	}
 	for _, l := range snaps {
 		s.Node.Capture.Resume = max(s.Node.Capture.Resume, l.Counters[ledger.PacketsPosition])
+		s.Node.Capture.ResumeReceived += l.Counters[ledger.PacketsReceived]
 		s.Node.Capture.ResumeDropped += l.Counters[ledger.PacketsKernel]
 	}
 	return s

@@ -96,7 +96,7 @@ func (f *readFlags) run(cmd *cobra.Command, args []string) error {
 	f.cfg.Capture.Files = args
 	f.cfg.Format = "tsv"
 	if f.json {
-		f.cfg.Format = "jsonl"
+		f.cfg.Format = "json"
 	}
 	bar := &progressBar{out: cmd.ErrOrStderr(), start: time.Now()}
 	if terminal {

@@ -25,6 +25,6 @@ type Format interface {
 
 // Factory names a format and makes one.
 type Factory struct {
-	Name string // tsv, jsonl
+	Name string // as users write it: tsv, json
 	New  func() Format
 }

@@ -12,7 +12,12 @@ func (t *Table) verify(p *packet.Packet) bool { return !t.cfg.NoChecksums && !p.
 // checks.
 func (t *Table) packet(p *packet.Packet) {
 	t.stats.Packets++
-	if !(p.Time > -maxTime && p.Time < maxTime) {
+	if p.Time < 0 {
+		t.h.Weird(Weird{Time: t.now, Scope: WeirdNet, Name: "negative_packet_timestamp"})
+		t.stats.DroppedIP++
+		return
+	}
+	if !(p.Time < maxTime) {
 		p.Time = t.now // no time at all
 	}
 	t.advance(p.Time)

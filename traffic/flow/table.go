@@ -90,7 +90,7 @@ func newTable(cfg Config, h Handler, factories []analyzer.Factory) *Table {
 		panic("flow: Config.Key needs 16 bytes or more")
 	}
 	cfg.Limits.fill()
-	t := &Table{cfg: cfg, h: h}
+	t := &Table{cfg: cfg, h: h, now: 1} // where Zeek's clock starts
 	t.uidKey = newSipKey(cfg.Key)
 	for i := range t.secret {
 		t.secret[i] = t.uidKey.sum([]uint64{uint64(i), uint64(len(cfg.Key))})

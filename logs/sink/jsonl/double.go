@@ -5,9 +5,9 @@ import (
 	"strconv"
 )
 
-// appendDouble appends the shortest text that reads back as f, laid out as
-// Zeek does: plain digits with a point for 1e-6 <= f < 1e21, else an exponent
-// without plus sign. What is no number is null.
+// appendDouble appends a text that reads back as f, laid out as Zeek does:
+// plain digits with a point for 1e-6 <= f < 1e21, else an exponent without
+// plus sign. What is no number is null.
 func appendDouble(dst []byte, f float64) []byte {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return append(dst, "null"...)
@@ -19,7 +19,7 @@ func appendDouble(dst []byte, f float64) []byte {
 		return append(dst, "0.0"...)
 	}
 	var buf [32]byte
-	digits, point := shortest(buf[:0], f)
+	digits, point := grisu(buf[:0], f)
 	n := len(digits)
 	switch {
 	case n <= point && point <= 21: // 1234e7
@@ -43,19 +43,4 @@ func appendDouble(dst []byte, f float64) []byte {
 		dst = append(append(dst, '.'), digits[1:]...)
 	}
 	return strconv.AppendInt(append(dst, 'e'), int64(point-1), 10)
-}
-
-// shortest returns the digits of f > 0 and where the point stands: f is 0.DIGITS * 10^point.
-func shortest(buf []byte, f float64) (digits []byte, point int) {
-	b := strconv.AppendFloat(buf, f, 'e', -1, 64) // d.ddde+dd
-	e := len(b) - 1
-	for b[e] != 'e' {
-		e--
-	}
-	exp, _ := strconv.Atoi(string(b[e+1:]))
-	if e > 1 {
-		copy(b[1:], b[2:e])
-		e--
-	}
-	return b[:e], exp + 1
 }

@@ -42,7 +42,20 @@ func runCluster(in plan.Input, show screen) error {
 	if err != nil {
 		return fmt.Errorf("up: %w; move the file away to start without it", err)
 	}
-	creds, err := credentials(spool, &in, supervisor.Survivors(earlier, eng))
+	survivors := supervisor.Survivors(earlier, eng)
+	socks, err := adoptSockets(in, spool.Dir, survivors)
+	if err != nil {
+		// Two generations of workers would see the same packets: the old one ends first.
+		show.line("workers of the earlier picket up cannot go on: " + err.Error())
+		if err := stopFound(context.Background(), spool, eng, earlier, false, show.log()); err != nil {
+			return fmt.Errorf("up: %w", err)
+		}
+		if earlier, err = supervisor.LoadState(spool.Dir); err != nil {
+			return fmt.Errorf("up: %w", err)
+		}
+		survivors = nil
+	}
+	creds, err := credentials(spool, &in, survivors)
 	if err != nil {
 		return fmt.Errorf("up: %w", err)
 	}
@@ -50,14 +63,21 @@ func runCluster(in plan.Input, show screen) error {
 	if err != nil {
 		return fmt.Errorf("up: %w", err)
 	}
-	sockets, err := openSockets(in, nodes)
-	if err != nil {
-		return fmt.Errorf("up: %w", err)
+	if socks == nil {
+		if socks, err = openSockets(in, spool.Dir); err != nil {
+			return fmt.Errorf("up: %w", err)
+		}
 	}
-	defer sockets.Close()
+	defer socks.Close()
+	socks.give(nodes)
+	if len(survivors) == 0 {
+		forget(spool.Dir, nodes)
+	}
 	cfg := supervisorConfig(in, creds)
 	cfg.Nodes = nodes
-	sup := supervisor.New(cfg, deps(spool, eng, cfg.RunStarted, show.log()), earlier)
+	d := deps(spool, eng, cfg.RunStarted, show.log())
+	d.Stopping = socks.stop
+	sup := supervisor.New(cfg, d, earlier)
 	runErr := supervise(spool, sup, show)
 	return finish(in, spool.Dir, sup, runErr, show)
 }
@@ -103,6 +123,17 @@ func supervise(spool *supervisor.Spool, sup *supervisor.Supervisor, show screen)
 	})
 	wg.Go(func() { show.run(side, spool.Dir) })
 	return sup.Run(ctx)
+}
+
+// forget removes the ledgers of earlier runs, but for each node's last one,
+// which a logger continues from.
+func forget(spool string, nodes []supervisor.Node) {
+	for _, n := range nodes {
+		dir := filepath.Join(spool, n.Name)
+		if _, err := os.Stat(dir); err == nil {
+			_ = ledger.Prune(dir, 1) // an old ledger in the way costs room, nothing else
+		}
+	}
 }
 
 // credentials are those of the nodes that still run, else new ones.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -105,21 +106,22 @@ func stopOrphans(ctx context.Context, cmd *cobra.Command, dir string, now bool) 
 		fmt.Fprintln(cmd.OutOrStdout(), "nothing runs")
 		return nil
 	}
+	return stopFound(ctx, spool, eng, st, now, (&lines{w: cmd.OutOrStdout()}).log())
+}
+
+// stopFound ends all nodes that an earlier supervisor left running.
+func stopFound(ctx context.Context, spool *supervisor.Spool, eng engine.Engine, st supervisor.State, now bool, log *slog.Logger) error {
 	cfg := supervisor.DefaultConfig()
-	cfg.Cluster, cfg.Run, cfg.RunStarted, cfg.AsFound = st.Cluster, st.Run, st.RunStarted, true
+	cfg.Cluster, cfg.Run, cfg.RunStarted, cfg.StopFound = st.Cluster, st.Run, st.RunStarted, true
 	for _, n := range st.Nodes {
 		cfg.Nodes = append(cfg.Nodes, supervisor.Node{Spec: engine.Spec{Name: n.Name, Role: n.Role}})
 	}
-	d := deps(spool, eng, st.RunStarted, (&lines{w: cmd.OutOrStdout()}).log())
-	sup := supervisor.New(cfg, d, st)
+	sup := supervisor.New(cfg, deps(spool, eng, st.RunStarted, log), st)
+	if !now {
+		return sup.Run(ctx)
+	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() {
-		ask := sup.Stop
-		if now {
-			ask = sup.Kill
-		}
-		_ = ask(ctx)
-	})
+	wg.Go(func() { _ = sup.Kill(ctx) })
 	return sup.Run(ctx)
 }

@@ -84,7 +84,7 @@ type Supervisor struct {
 func Default() Config {
 	return Config{
 		Cluster: Cluster{Name: "picket", Spool: "spool", Loggers: 1, Proxies: 1},
-		Capture: Capture{Checksums: true, Ring: 64 << 20},
+		Capture: Capture{Checksums: true, Ring: 32 << 20},
 		Logs:    Logs{Dir: "logs", Format: "tsv", Rotate: Duration(time.Hour), RotateAt: "00:00"},
 		Bus:     Bus{Codec: "broker-bin-v1"},
 		Supervisor: Supervisor{

@@ -19,7 +19,7 @@ func (s *Supervisor) adopt(earlier State) {
 		}
 		alive++
 		i := slices.IndexFunc(s.nodes, func(n *member) bool { return n.Name == e.Name })
-		if i >= 0 && (s.cfg.AsFound || s.nodes[i].hash == e.Hash) {
+		if i >= 0 && (s.cfg.StopFound || s.nodes[i].hash == e.Hash) {
 			n := s.nodes[i]
 			n.remember(e)
 			n.proc, n.adopted = p, true
@@ -44,7 +44,7 @@ func (s *Supervisor) adopt(earlier State) {
 			continue
 		}
 		for _, e := range earlier.Nodes {
-			if e.Name != n.Name || e.Hash != n.hash && !s.cfg.AsFound {
+			if e.Name != n.Name || e.Hash != n.hash && !s.cfg.StopFound {
 				continue
 			}
 			n.remember(e)
@@ -52,7 +52,7 @@ func (s *Supervisor) adopt(earlier State) {
 				n.phase, n.passed = Done, true
 				continue
 			}
-			if e.Handle.PID != 0 {
+			if e.Handle.PID != 0 && !s.cfg.StopFound {
 				n.restarts++
 				s.event(n.Name, "ended while no supervisor ran; starts again")
 			}

@@ -45,7 +45,10 @@ func (s *Supervisor) look(n *member, now time.Time) {
 			n.passed = true
 			n.late = false
 			n.enter(Ready, now)
-			s.event(n.Name, "ready after %s", now.Sub(n.started).Round(time.Millisecond))
+			s.dirty = true
+			if !n.adopted {
+				s.event(n.Name, "ready after %s", now.Sub(n.started).Round(time.Millisecond))
+			}
 		} else if !n.late && now.Sub(n.started) >= s.cfg.StartTimeout {
 			n.late, n.passed = true, true
 			s.event(n.Name, "not ready after %s; the others go on", s.cfg.StartTimeout)

@@ -37,7 +37,7 @@ type Config struct {
 	Nodes   []Node
 
 	RunStarted   time.Time     // when the run began
-	AsFound      bool          // nodes of an earlier supervisor are adopted however they were configured
+	StopFound    bool          // nodes of an earlier supervisor are adopted however they were configured, and stopped
 	StartTimeout time.Duration // a node not ready by then is late: said, not waited for
 	StopTimeout  time.Duration // a node that has not ended by then is killed
 	HangAfter    time.Duration // a heartbeat older than this means that the node hangs
@@ -162,6 +162,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		if n.proc != nil {
 			s.watch(n)
 		}
+	}
+	if s.cfg.StopFound {
+		s.stop("stopping what an earlier supervisor left")
 	}
 	done := ctx.Done()
 	for {

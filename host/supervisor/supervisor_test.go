@@ -574,3 +574,39 @@ func TestAdoptsWhatIsHalfDone(t *testing.T) {
 		}
 	})
 }
+
+func TestStopsWhatItFinds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		saved := w.abandoned(cluster())
+		// One ends while no supervisor looks: it must not come back.
+		i := slices.IndexFunc(saved.Nodes, func(n NodeState) bool { return n.Name == "worker-1" })
+		p, err := w.engine.Adopt("worker-1", saved.Nodes[i].Handle)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = p.Kill()
+		_, _ = p.Wait(t.Context())
+		cfg := DefaultConfig()
+		cfg.StopFound = true
+		for _, n := range saved.Nodes {
+			cfg.Nodes = append(cfg.Nodes, Node{Spec: engine.Spec{Name: n.Name, Role: n.Role}})
+		}
+		s, verdict, cancel := w.run(cfg, saved)
+		defer cancel()
+		if err := verdict(); err != nil {
+			t.Error(err)
+		}
+		if n := len(w.lines("start")); n != 7 {
+			t.Errorf("%d starts, want those of the first supervisor", n)
+		}
+		ends := ranks(w.lines("end")[1:])
+		slices.Reverse(ends)
+		if len(ends) != 6 || !slices.IsSorted(ends) {
+			t.Errorf("stop order:\n%s", strings.Join(w.lines("end"), "\n"))
+		}
+		if st := s.State(); st.Phase != PhaseStopped || len(st.Nodes) != 7 {
+			t.Errorf("%+v", st)
+		}
+	})
+}

@@ -1,0 +1,289 @@
+// Package cluster is what a node says to the others: typed events over any
+// backend and codec, and who is there.
+//
+// It stands between the parts of a node that publish and handle events (policy,
+// bus/state, the hub's doors) and a backend, which somebody else runs. It owns
+// the numbers of events per topic, by which the receiver counts exactly what was
+// lost, and the list of live nodes. It never keeps an event, and never decides
+// what becomes of a node that is down.
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/picket-nsm/picket/bus/backend"
+	"github.com/picket-nsm/picket/bus/codec"
+	"github.com/picket-nsm/picket/zeek/event"
+	"github.com/picket-nsm/picket/zeek/layout"
+	"github.com/picket-nsm/picket/zeek/topic"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+// Config says who this node is.
+type Config struct {
+	Name string
+	ID   string // of this life: see NodeID
+	Role layout.Role
+
+	Announce time.Duration // how often it says that it is there; default 1 s
+	Down     time.Duration // silence after which a node is down; default 3 s
+}
+
+// Deps is what a Cluster needs.
+type Deps struct {
+	Events backend.Events
+	Codec  codec.Codec   // what this node publishes in
+	Also   []codec.Codec // what it understands besides
+	Now    func() time.Time
+	// Connected says whether the backend has a connection: without one, silence
+	// proves nothing about the others. nil: always.
+	Connected func() bool
+	// NodeUp and NodeDown are called on Run's goroutine, once for each change, in
+	// the order they were seen. Either may be nil.
+	NodeUp, NodeDown func(Node)
+}
+
+// Node is a node of the cluster in one of its lives.
+type Node struct {
+	Name string
+	ID   string
+	Role layout.Role
+}
+
+// Event is an event as it arrives, with where from.
+type Event struct {
+	event.Event
+	Topic  string
+	Sender string // node id
+}
+
+// NodeID makes the id of a node's life. chance must be different each time.
+func NodeID(backend, name, host string, pid int, chance string) string {
+	return fmt.Sprintf("%s_%s_%s_%d_%s", backend, name, host, pid, chance)
+}
+
+// Subscriptions returns what a node subscribes to at its start, in Zeek's order
+// (wire.md section 4.3): shared tables, its pool, its class, its id, its name.
+func Subscriptions(name, id string, role layout.Role) []string {
+	s := []string{topic.Table}
+	switch role {
+	case layout.Logger:
+		s = append(s, topic.LoggerPool, topic.Logger)
+	case layout.Manager:
+		s = append(s, topic.Manager)
+	case layout.Proxy:
+		s = append(s, topic.ProxyPool, topic.Proxy)
+	case layout.Worker:
+		s = append(s, topic.WorkerPool, topic.Worker)
+	}
+	return append(s, topic.NodeID(id), topic.Node(name))
+}
+
+// Cluster is a node's part of it. Methods may be called from any goroutine.
+type Cluster struct {
+	cfg    Config
+	deps   Deps
+	codecs map[string]codec.Codec
+
+	mu   sync.RWMutex
+	subs map[string][]subscription // by topic prefix
+
+	pub struct { // numbers and order of what is published
+		sync.Mutex
+		seq   map[string]uint64 // by topic
+		heads map[string]uint64 // changed since the last announcement
+		buf   []byte
+	}
+	gaps     gaps
+	presence presence
+	metrics  metrics
+}
+
+type subscription struct {
+	name   string
+	handle func(Event)
+}
+
+// New returns the cluster as seen by a node that is not yet part of it: Run
+// makes it so. It sets the handler of deps.Events.
+func New(cfg Config, deps Deps) *Cluster {
+	cfg.Announce = cmp.Or(cfg.Announce, time.Second)
+	cfg.Down = cmp.Or(cfg.Down, 3*time.Second)
+	c := &Cluster{cfg: cfg, deps: deps, codecs: map[string]codec.Codec{}, subs: map[string][]subscription{}}
+	for _, cc := range append([]codec.Codec{deps.Codec}, deps.Also...) {
+		c.codecs[cc.Name()] = cc
+	}
+	c.pub.seq, c.pub.heads = map[string]uint64{}, map[string]uint64{}
+	c.gaps.init()
+	c.presence.init()
+	c.metrics.dropped = map[string]uint64{}
+	deps.Events.Receive(c.receive)
+	return c
+}
+
+// Subscribe calls handle with events of that name (empty: all) whose topic
+// begins with prefix. handle is called on the backend's goroutine, and must not
+// block; values are its own. Several may subscribe to the same.
+func (c *Cluster) Subscribe(prefix, name string, handle func(Event)) error {
+	c.mu.Lock()
+	fresh := c.subs[prefix] == nil
+	c.subs[prefix] = append(c.subs[prefix], subscription{name, handle})
+	c.mu.Unlock()
+	if fresh {
+		if err := c.deps.Events.Subscribe(prefix); err != nil {
+			return fmt.Errorf("cluster: %w", err)
+		}
+	}
+	return nil
+}
+
+// Unsubscribe ends all subscriptions to that prefix for events of that name.
+func (c *Cluster) Unsubscribe(prefix, name string) error {
+	c.mu.Lock()
+	left := slices.DeleteFunc(slices.Clone(c.subs[prefix]), func(s subscription) bool { return s.name == name })
+	last := len(left) == 0 && c.subs[prefix] != nil
+	if last {
+		delete(c.subs, prefix)
+	} else if len(left) > 0 {
+		c.subs[prefix] = left
+	}
+	c.mu.Unlock()
+	if !last {
+		return nil
+	}
+	c.gaps.forget(func(_, t string) bool { return !c.wants(t) })
+	if err := c.deps.Events.Unsubscribe(prefix); err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	return nil
+}
+
+func (c *Cluster) wants(t string) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for p := range c.subs {
+		if strings.HasPrefix(t, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// prefixes returns what the node subscribes to, sorted.
+func (c *Cluster) prefixes() []string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var all []string
+	for p := range c.subs {
+		all = append(all, p)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Publish sends an event. nil means that it is on its way, not that anybody got
+// it. It keeps nothing of e, whose metadata gets a number in place of one it had.
+func (c *Cluster) Publish(t string, e event.Event) error {
+	c.pub.Lock()
+	defer c.pub.Unlock()
+	if len(c.pub.seq) >= maxTopics && c.pub.seq[t] == 0 {
+		// Receivers see the numbers begin anew, and lose no event by it.
+		clear(c.pub.seq)
+		clear(c.pub.heads)
+		c.metrics.drop(dropForgotten, 0)
+	}
+	seq := c.pub.seq[t] + 1
+	meta := slices.DeleteFunc(slices.Clone(e.Meta), func(m event.Meta) bool { return m.ID == event.MetaSequence })
+	e.Meta = append(meta, event.Meta{ID: event.MetaSequence, Value: value.Count(seq)})
+	b, err := c.deps.Codec.Append(c.pub.buf[:0], &e)
+	c.pub.buf = b[:0]
+	if err == nil {
+		err = c.deps.Events.Publish(t, c.deps.Codec.Name(), b)
+	}
+	if err != nil {
+		c.metrics.drop(reason(err), 1)
+		return fmt.Errorf("cluster: publish %s: %w", e.Name, err)
+	}
+	c.pub.seq[t], c.pub.heads[t] = seq, seq
+	c.metrics.add(&c.metrics.produced)
+	return nil
+}
+
+// Reasons under which events are dropped here.
+const (
+	dropInvalid   = "invalid"       // ours could not be encoded
+	dropFull      = "queue_full"    // the backend's queue was full
+	dropLarge     = "too_large"     // above what the backend takes
+	dropClosed    = "closed"        // the backend is closed or away
+	dropCodec     = "unknown_codec" // arrived in a codec we do not speak
+	dropCorrupt   = "corrupt"       // arrived, but is no event
+	dropForgotten = "numbers_forgotten"
+)
+
+func reason(err error) string {
+	switch {
+	case errors.Is(err, codec.ErrInvalid):
+		return dropInvalid
+	case errors.Is(err, backend.ErrFull):
+		return dropFull
+	case errors.Is(err, backend.ErrTooLarge):
+		return dropLarge
+	}
+	return dropClosed
+}
+
+// receive takes a message off the backend.
+func (c *Cluster) receive(m backend.Message) {
+	cc := c.codecs[m.Codec]
+	if cc == nil {
+		c.metrics.drop(dropCodec, 1)
+		return
+	}
+	e, err := cc.Decode(m.Payload)
+	if err != nil {
+		c.metrics.drop(dropCorrupt, 1)
+		return
+	}
+	if n := e.MetaOf(event.MetaSequence); n.Kind() == value.KindCount {
+		c.gaps.saw(m.Sender, m.Topic, n.Count())
+	}
+	c.metrics.add(&c.metrics.delivered)
+	if m.Topic == presenceTopic || e.Name == eventHere {
+		c.heard(m, e)
+	}
+	var few [8]func(Event)
+	handlers := few[:0]
+	c.mu.RLock()
+	for p, subs := range c.subs {
+		if !strings.HasPrefix(m.Topic, p) {
+			continue
+		}
+		for _, s := range subs {
+			if s.handle != nil && (s.name == "" || s.name == e.Name) {
+				handlers = append(handlers, s.handle)
+			}
+		}
+	}
+	c.mu.RUnlock()
+	for _, h := range handlers {
+		h(Event{Event: e, Topic: m.Topic, Sender: m.Sender})
+	}
+}
+
+// Run makes the node part of the cluster until ctx ends, then says goodbye. It
+// does not run the backend, which must run longer.
+func (c *Cluster) Run(ctx context.Context) error {
+	for _, s := range append(Subscriptions(c.cfg.Name, c.cfg.ID, c.cfg.Role), presenceTopic) {
+		if err := c.Subscribe(s, "", nil); err != nil {
+			return err
+		}
+	}
+	return c.present(ctx)
+}

@@ -1,0 +1,374 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/picket-nsm/picket/bus/backend"
+	"github.com/picket-nsm/picket/bus/backend/mem"
+	"github.com/picket-nsm/picket/bus/backend/nats"
+	"github.com/picket-nsm/picket/bus/backend/nats/server"
+	"github.com/picket-nsm/picket/bus/codec/brokerbin"
+	"github.com/picket-nsm/picket/bus/codec/brokerjson"
+	"github.com/picket-nsm/picket/zeek/event"
+	"github.com/picket-nsm/picket/zeek/layout"
+	"github.com/picket-nsm/picket/zeek/topic"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+// sim is a node of a simulated cluster.
+type sim struct {
+	*Cluster
+	driver *lossy
+	kill   func() // no goodbye
+	stop   func() // in good order
+
+	mu      sync.Mutex
+	changes []string
+}
+
+// lossy swallows what its test wants swallowed.
+type lossy struct {
+	backend.Driver
+	swallow func(topic string) bool
+	refuse  error
+}
+
+func (l *lossy) Publish(topic, codec string, payload []byte) error {
+	if l.refuse != nil {
+		return l.refuse
+	}
+	if l.swallow != nil && l.swallow(topic) {
+		return nil
+	}
+	return l.Driver.Publish(topic, codec, payload)
+}
+
+func start(t *testing.T, d backend.Driver, name, id string, role layout.Role) *sim {
+	s := &sim{driver: &lossy{Driver: d}}
+	note := func(what string) func(Node) {
+		return func(n Node) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.changes = append(s.changes, fmt.Sprintf("%s %s %s %s", what, n.Name, n.ID, n.Role))
+		}
+	}
+	s.Cluster = New(Config{Name: name, ID: id, Role: role}, Deps{
+		Events: s.driver, Codec: brokerbin.New(), Also: nil, Now: time.Now,
+		Connected: func() bool { return d.Status().Connected },
+		NodeUp:    note("up"), NodeDown: note("down"),
+	})
+	// The backend outlives the cluster, except when killed.
+	busCtx, busCancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
+	var bus, run sync.WaitGroup
+	bus.Go(func() {
+		if err := d.Run(busCtx); err != nil {
+			t.Error(err)
+		}
+	})
+	run.Go(func() {
+		if err := s.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	s.stop = sync.OnceFunc(func() { cancel(); run.Wait(); busCancel(); bus.Wait() })
+	s.kill = func() { busCancel(); bus.Wait(); s.stop() }
+	t.Cleanup(s.stop)
+	return s
+}
+
+func (s *sim) seen() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.changes
+	s.changes = nil
+	return out
+}
+
+func (s *sim) want(t *testing.T, changes ...string) {
+	t.Helper()
+	if got := s.seen(); !slices.Equal(got, changes) {
+		t.Errorf("%s saw %q, want %q", s.cfg.Name, got, changes)
+	}
+}
+
+func TestPresence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := mem.NewBus(mem.Config{Poison: true})
+		up := func(name, id string, role layout.Role) *sim { return start(t, bus.Endpoint(id), name, id, role) }
+		wait := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
+		m := up("manager", "m1", layout.Manager)
+		w := up("worker-1", "w1", layout.Worker)
+		wait(100 * time.Millisecond) // not a second: the newcomer is answered
+		m.want(t, "up worker-1 w1 worker")
+		w.want(t, "up manager m1 manager")
+		p := up("proxy-1", "p1", layout.Proxy)
+		wait(10 * time.Second)
+		m.want(t, "up proxy-1 p1 proxy")
+		w.want(t, "up proxy-1 p1 proxy")
+		if got := m.Live(layout.Worker); len(got) != 1 || got[0].ID != "w1" {
+			t.Errorf("live workers: %v", got)
+		}
+		p.stop()
+		wait(10 * time.Millisecond)
+		m.want(t, "down proxy-1 p1 proxy")
+		w.kill()
+		wait(2 * time.Second)
+		m.want(t)
+		wait(3 * time.Second)
+		m.want(t, "down worker-1 w1 worker")
+
+		w = up("worker-1", "w2", layout.Worker)
+		wait(time.Second)
+		m.want(t, "up worker-1 w2 worker")
+		w.kill() // and back at once under a new id, before silence told
+		w = up("worker-1", "w3", layout.Worker)
+		wait(5 * time.Second)
+		m.want(t, "down worker-1 w2 worker", "up worker-1 w3 worker")
+
+		m.Gone("w3") // the hub saw the connection end
+		m.Gone("nobody")
+		wait(10 * time.Millisecond)
+		m.want(t, "down worker-1 w3 worker")
+		wait(2 * time.Second) // it was only the connection
+		m.want(t, "up worker-1 w3 worker")
+		w.stop()
+		wait(time.Second)
+		m.want(t, "down worker-1 w3 worker")
+		m.stop()
+	})
+}
+
+func TestTypedEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := mem.NewBus(mem.Config{Poison: true})
+		a := start(t, bus.Endpoint("a"), "manager", "a", layout.Manager)
+		b := start(t, bus.Endpoint("b"), "worker-1", "b", layout.Worker)
+		var got []string
+		sub := func(prefix, name string) {
+			if err := b.Subscribe(prefix, name, func(e Event) {
+				got = append(got, fmt.Sprintf("%s|%s %s %s %d", prefix, e.Sender, e.Topic, e.Name, e.Args[0].Count()))
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sub("my.", "One")
+		sub("my.topic", "")
+		synctest.Wait()
+		meta := []event.Meta{{ID: event.MetaNetworkTime, Value: value.Time(1)}, {ID: event.MetaSequence, Value: value.Count(99)}}
+		for i, name := range []string{"One", "Two"} {
+			if err := a.Publish("my.topic.x", event.Event{Name: name, Args: []value.Value{value.Count(uint64(i))}, Meta: meta}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		slices.Sort(got)
+		want := []string{"my.topic|a my.topic.x One 0", "my.topic|a my.topic.x Two 1", "my.|a my.topic.x One 0"}
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q", got)
+		}
+		if err := b.Unsubscribe("my.topic", ""); err != nil {
+			t.Fatal(err)
+		}
+		got = nil
+		_ = a.Publish("my.topic.x", event.New("Two", value.Count(1)))
+		_ = a.Publish("my.topic.x", event.New("One", value.Count(2)))
+		synctest.Wait()
+		if len(got) != 1 || !strings.HasPrefix(got[0], "my.|") {
+			t.Errorf("after unsubscribe: %q", got)
+		}
+		if len(meta) != 2 || meta[1].Value.Count() != 99 {
+			t.Error("the caller's metadata was changed")
+		}
+	})
+}
+
+// TestLossIsCounted: what is lost on the way is counted at the receiver to the
+// one, also when nothing follows it.
+func TestLossIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := mem.NewBus(mem.Config{})
+		a := start(t, bus.Endpoint("a"), "manager", "a", layout.Manager)
+		b := start(t, bus.Endpoint("b"), "worker-1", "b", layout.Worker)
+		synctest.Wait()
+		n, swallowed, arrived := 0, uint64(0), uint64(0)
+		if err := b.Subscribe(topic.Worker, "E", func(Event) { arrived++ }); err != nil {
+			t.Fatal(err)
+		}
+		a.driver.swallow = func(topicName string) bool {
+			if topicName != topic.Worker {
+				return false
+			}
+			n++
+			if n > 1 && (n%7 == 0 || n > 990) {
+				swallowed++
+				return true
+			}
+			return false
+		}
+		for range 1000 {
+			if err := a.Publish(topic.Worker, event.New("E")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(1500 * time.Millisecond) // the next announcement has the last number
+		synctest.Wait()
+		if got := b.Metrics().Lost; got != swallowed || arrived+got != 1000 {
+			t.Errorf("%d lost, %d arrived, %d were swallowed; %v", got, arrived, swallowed, b.Gaps())
+		}
+		// What the backend refuses is the publisher's to count, and leaves no gap.
+		a.driver.swallow = nil
+		a.driver.refuse = backend.ErrFull
+		before := a.Metrics().Dropped["queue_full"]
+		for range 5 {
+			if err := a.Publish(topic.Worker, event.New("E")); err == nil {
+				t.Error("refused, but no error")
+			}
+		}
+		if got := a.Metrics().Dropped["queue_full"] - before; got != 5 {
+			t.Errorf("%d of 5 refusals counted", got)
+		}
+		a.driver.refuse = nil
+		_ = a.Publish(topic.Worker, event.New("E"))
+		synctest.Wait()
+		if got := b.Metrics().Lost; got != swallowed {
+			t.Errorf("refusals became losses: %d", got-swallowed)
+		}
+		a.stop() // what is known of a node that left stays in the total
+		synctest.Wait()
+		if got := b.Metrics().Lost; got != swallowed {
+			t.Errorf("%d lost after the node left", got)
+		}
+	})
+}
+
+func TestHostileMessages(t *testing.T) {
+	bus := mem.NewBus(mem.Config{})
+	peer := bus.Endpoint("x")
+	c := start(t, bus.Endpoint("a"), "manager", "a", layout.Manager)
+	json := brokerjson.New()
+	for _, e := range []event.Event{
+		event.New(eventHere), event.New(eventHere, value.Count(1), value.Count(2), value.Count(3), value.Count(4), value.Count(5)),
+		event.New(eventHere, value.String("n"), value.String("y"), value.String("worker"), value.Count(1), value.Count(1)), // says it is another
+		event.New(eventGoodbye), event.New(eventGoodbye, value.String("a"), value.String("a")),
+		{Name: "E", Meta: []event.Meta{{ID: event.MetaSequence, Value: value.String("x")}}},
+	} {
+		b, err := brokerbin.New().Append(nil, &e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.receive(backend.Message{Topic: presenceTopic, Sender: "x", Codec: "broker-bin-v1", Payload: b})
+		c.receive(backend.Message{Topic: presenceTopic, Sender: "x", Codec: "broker-bin-v1", Payload: b[:len(b)/2]})
+		c.receive(backend.Message{Topic: presenceTopic, Sender: "x", Codec: json.Name(), Payload: b})
+	}
+	if got := c.Live(layout.None); len(got) != 0 {
+		t.Errorf("live: %v", got)
+	}
+	if d := c.Metrics().Dropped; d[dropCorrupt] != 6 || d[dropCodec] != 6 {
+		t.Errorf("dropped %v", d)
+	}
+	_ = peer
+}
+
+func TestSubscriptions(t *testing.T) {
+	got := Subscriptions("worker-1", "id", layout.Worker)
+	want := []string{"zeek/table/", "zeek.cluster.pool.worker", "zeek.cluster.worker", "zeek.cluster.nodeid.id.", "zeek.cluster.node.worker-1."}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if id := NodeID("nats", "worker-1", "sensor7", 4711, "Nabc"); id != "nats_worker-1_sensor7_4711_Nabc" {
+		t.Error(id)
+	}
+}
+
+// TestOverNATS is the same cluster over a real server, which dies and comes back.
+func TestOverNATS(t *testing.T) {
+	users := []server.User{{Name: "node", Password: "secret"}}
+	s, err := server.Start(server.Options{Users: users})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var nodes []*sim
+	for _, n := range []Node{{"manager", "m1", layout.Manager}, {"worker-1", "w1", layout.Worker}, {"proxy-1", "p1", layout.Proxy}} {
+		d, err := nats.New(nats.Config{Cluster: "c", ID: n.ID, URL: s.URL(), User: "node", Password: "secret"}, func() int64 { return time.Now().UnixNano() })
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes = append(nodes, start(t, d, n.Name, n.ID, n.Role))
+	}
+	all := func(live int) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			ok := true
+			for _, n := range nodes {
+				ok = ok && len(n.Live(layout.None)) == live
+			}
+			if ok {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("not all see %d others", live)
+			}
+		}
+	}
+	all(2)
+	s.Stop()
+	time.Sleep(200 * time.Millisecond)
+	if s, err = server.Start(server.Options{Users: users, Port: s.Port()}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		for _, n := range nodes {
+			n.stop()
+		}
+		s.Stop()
+	}()
+	all(2)
+	for _, n := range nodes {
+		if got := n.seen(); len(got) != 2 {
+			t.Errorf("the bus was away for a moment: %q", got)
+		}
+	}
+	nodes[0].stop()
+	nodes = nodes[1:]
+	all(1)
+}
+
+func BenchmarkWorkerToWorker(b *testing.B) {
+	bus := mem.NewBus(mem.Config{Policy: mem.Block})
+	rx, tx := bus.Endpoint("rx"), bus.Endpoint("tx")
+	got := make(chan struct{}, 1)
+	left := b.N
+	r := New(Config{Name: "worker-1", ID: "rx"}, Deps{Events: rx, Codec: brokerbin.New(), Now: time.Now})
+	if err := r.Subscribe(topic.Node("worker-1"), "E", func(Event) {
+		if left--; left == 0 {
+			got <- struct{}{}
+		}
+	}); err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- rx.Run(ctx) }()
+	w := New(Config{Name: "worker-2", ID: "tx"}, Deps{Events: tx, Codec: brokerbin.New(), Now: time.Now})
+	e := event.New("E", value.String("some text of an event"), value.Count(42), value.Time(1.7e9))
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		if err := w.Publish(topic.Node("worker-1"), e); err != nil {
+			b.Fatal(err)
+		}
+	}
+	<-got
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	cancel()
+	<-done
+}

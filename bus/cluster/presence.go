@@ -1,0 +1,256 @@
+package cluster
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/picket-nsm/picket/bus/backend"
+	"github.com/picket-nsm/picket/zeek/event"
+	"github.com/picket-nsm/picket/zeek/layout"
+	"github.com/picket-nsm/picket/zeek/topic"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+// Presence (architecture, decision 8). Events on the topic picket.presence:
+//
+//	Picket::here(name, id, role, subscriptions, heads)    each second; heads is
+//	    topic, number, topic, number ... of what was published since the last one
+//	Picket::goodbye(name, id)    in the end, or by the hub when a connection ended
+const (
+	presenceTopic = "picket.presence"
+	eventHere     = "Picket::here"
+	eventGoodbye  = "Picket::goodbye"
+)
+
+// Bounds on what others make us keep.
+const (
+	maxNodes = 4096
+	maxHeads = 256 // in one announcement; the others follow with the next ones
+)
+
+type presence struct {
+	mu    sync.Mutex
+	nodes map[string]*peer // by name
+	told  map[string]Node  // by name: what the callbacks know
+	wake  chan struct{}
+	// A node that said goodbye may have an announcement still on its way.
+	left map[string]time.Time // by id
+}
+
+type peer struct {
+	Node
+	subscriptions []string
+	seen          time.Time
+}
+
+func (p *presence) init() {
+	p.nodes, p.told, p.left = map[string]*peer{}, map[string]Node{}, map[string]time.Time{}
+	p.wake = make(chan struct{}, 1)
+}
+
+func (p *presence) stir() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// heard takes an event about presence.
+func (c *Cluster) heard(m backend.Message, e event.Event) {
+	str := func(i int) string {
+		if i < len(e.Args) && e.Args[i].Kind() == value.KindString {
+			return e.Args[i].Str()
+		}
+		return ""
+	}
+	name, id := str(0), str(1)
+	if name == "" || id == "" || id == c.cfg.ID {
+		return
+	}
+	p, now := &c.presence, c.deps.Now()
+	switch {
+	case e.Name == eventGoodbye:
+		p.mu.Lock()
+		if n := p.nodes[name]; n != nil && n.ID == id {
+			delete(p.nodes, name)
+		}
+		if m.Sender == id { // else its connection ended, but it may come back
+			if len(p.left) >= maxNodes {
+				clear(p.left)
+			}
+			p.left[id] = now
+		}
+		p.mu.Unlock()
+		p.stir()
+	case e.Name == eventHere && m.Sender == id && len(e.Args) == 5:
+		role, _ := layout.ParseRole(str(2))
+		var subs []string
+		for _, s := range e.Args[3].Elems() {
+			subs = append(subs, s.Str())
+		}
+		heads := e.Args[4].Elems()
+		for i := 0; i+1 < len(heads); i += 2 {
+			if t := heads[i].Str(); c.wants(t) {
+				c.gaps.head(id, t, heads[i+1].Count())
+			}
+		}
+		p.mu.Lock()
+		_, gone := p.left[id]
+		n := p.nodes[name]
+		fresh := !gone && (n == nil || n.ID != id)
+		if fresh && (n != nil || len(p.nodes) < maxNodes) {
+			n = &peer{Node: Node{Name: name, ID: id, Role: role}}
+			p.nodes[name] = n
+		}
+		if n != nil && n.ID == id && !gone {
+			n.seen, n.subscriptions = now, subs
+		}
+		p.mu.Unlock()
+		if fresh {
+			p.stir()
+			if m.Topic == presenceTopic {
+				// It does not know us either: do not let it wait a second.
+				_ = c.Publish(topic.NodeID(id), c.here(nil)) // counted; the next announcement comes anyway
+			}
+		}
+	}
+}
+
+// here makes this node's announcement.
+func (c *Cluster) here(heads []value.Value) event.Event {
+	var subs []value.Value
+	for _, s := range c.prefixes() {
+		subs = append(subs, value.String(s))
+	}
+	return event.New(eventHere, value.String(c.cfg.Name), value.String(c.cfg.ID), value.String(c.cfg.Role.String()), value.Vector(subs), value.Vector(heads))
+}
+
+func (c *Cluster) announce() {
+	c.pub.Lock()
+	var heads []value.Value
+	for t, n := range c.pub.heads {
+		if t != presenceTopic && len(heads) < 2*maxHeads {
+			heads = append(heads, value.String(t), value.Count(n))
+		}
+		if t == presenceTopic || len(heads) < 2*maxHeads {
+			delete(c.pub.heads, t)
+		}
+	}
+	c.pub.Unlock()
+	_ = c.Publish(presenceTopic, c.here(heads)) // counted
+}
+
+// Gone tells all nodes that this one's connection has ended, instead of letting
+// them wait for its silence. The hub calls it.
+func (c *Cluster) Gone(id string) {
+	c.presence.mu.Lock()
+	var name string
+	for _, n := range c.presence.nodes {
+		if n.ID == id {
+			name = n.Name
+		}
+	}
+	c.presence.mu.Unlock()
+	if name == "" {
+		return
+	}
+	goodbye := event.New(eventGoodbye, value.String(name), value.String(id))
+	_ = c.Publish(presenceTopic, goodbye) // counted; silence tells as well
+	c.heard(backend.Message{}, goodbye)   // our own messages do not come back
+}
+
+// present announces, watches for silence and tells changes until ctx ends.
+func (c *Cluster) present(ctx context.Context) error {
+	c.announce()
+	tick := time.NewTicker(c.cfg.Announce)
+	defer tick.Stop()
+	watched := c.deps.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			c.announce() // the last numbers
+			_ = c.Publish(presenceTopic, event.New(eventGoodbye, value.String(c.cfg.Name), value.String(c.cfg.ID)))
+			return nil
+		case <-c.presence.wake:
+		case <-tick.C:
+			c.announce()
+			now := c.deps.Now()
+			c.silence(now, now.Sub(watched))
+			watched = now
+		}
+		c.tell()
+	}
+}
+
+// silence takes nodes off that were not heard of. If we were asleep or cut off
+// ourselves, the others get their time again.
+func (c *Cluster) silence(now time.Time, since time.Duration) {
+	p := &c.presence
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	deaf := since > c.cfg.Announce+c.cfg.Down/2 || c.deps.Connected != nil && !c.deps.Connected()
+	for name, n := range p.nodes {
+		switch {
+		case deaf:
+			n.seen = now
+		case now.Sub(n.seen) > c.cfg.Down:
+			delete(p.nodes, name)
+		}
+	}
+	for id, at := range p.left {
+		if now.Sub(at) > 10*c.cfg.Down {
+			delete(p.left, id)
+		}
+	}
+}
+
+// tell brings what the callbacks know up to date.
+func (c *Cluster) tell() {
+	p := &c.presence
+	var down, up []Node
+	p.mu.Lock()
+	for name, old := range p.told {
+		if n := p.nodes[name]; n == nil || n.ID != old.ID {
+			down = append(down, old)
+			delete(p.told, name)
+		}
+	}
+	for name, n := range p.nodes {
+		if _, known := p.told[name]; !known {
+			up = append(up, n.Node)
+			p.told[name] = n.Node
+		}
+	}
+	p.mu.Unlock()
+	byName := func(a, b Node) int { return strings.Compare(a.Name, b.Name) }
+	slices.SortFunc(down, byName)
+	slices.SortFunc(up, byName)
+	for _, n := range down {
+		c.gaps.forget(func(sender, _ string) bool { return sender == n.ID })
+		if c.deps.NodeDown != nil {
+			c.deps.NodeDown(n)
+		}
+	}
+	for _, n := range up {
+		if c.deps.NodeUp != nil {
+			c.deps.NodeUp(n)
+		}
+	}
+}
+
+// Live returns the other nodes of a role that are up, by name. layout.None: all.
+func (c *Cluster) Live(role layout.Role) []Node {
+	c.presence.mu.Lock()
+	defer c.presence.mu.Unlock()
+	var all []Node
+	for _, n := range c.presence.nodes {
+		if role == layout.None || n.Role == role {
+			all = append(all, n.Node)
+		}
+	}
+	slices.SortFunc(all, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}

@@ -47,7 +47,7 @@ func (l *Ledger) OpenFile(f File) (FileRef, error) {
 		l.put32(at, fileOpen)
 		return FileRef{i}, nil
 	}
-	return FileRef{}, fmt.Errorf("ledger of %s: file %s: %w: %d open files", l.Node, f.Name, ErrFull, maxFiles)
+	return FileRef{}, fmt.Errorf("ledger of %s: file %s: %d files are open already", l.Node, f.Name, maxFiles)
 }
 
 // FileSize notes how much of the file is whole, for what is no batch: the header.

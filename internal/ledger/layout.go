@@ -79,7 +79,7 @@ const (
 	szBits = Window / 8
 
 	tabCells = tabBits + maxLives*szBits
-	maxCells = 4096
+	maxCells = 32768
 	szCell   = 32 // life u32, path u32, records u64, batches u64
 
 	sizeLogger = tabCells + maxCells*szCell

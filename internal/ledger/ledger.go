@@ -30,7 +30,8 @@ import (
 // ErrCorrupt is wrapped by errors about files that are no ledger or a damaged one.
 var ErrCorrupt = errors.New("corrupt ledger")
 
-// ErrFull is wrapped by errors about tables of fixed size that have no room left.
+// ErrFull is wrapped by errors about tables that have no room left. A logger's
+// next life has: it takes over only the newest life of each producer.
 var ErrFull = errors.New("ledger full")
 
 const prefix = "ledger."

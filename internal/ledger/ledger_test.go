@@ -235,10 +235,10 @@ func TestTorn(t *testing.T) {
 				t.Errorf("%s cut at %d is accepted", name, n)
 			}
 		}
-		for off := 0; off < 400; off++ {
-			c := bytes.Clone(b)
-			c[off] ^= 0xff
-			Parse(c)
+		for off := 0; off < 384; off++ {
+			b[off] ^= 0xff
+			Parse(b)
+			b[off] ^= 0xff
 		}
 	}
 }
@@ -334,9 +334,9 @@ func BenchmarkAdd(b *testing.B) {
 func TestLayout(t *testing.T) {
 	b := example(t, "logger")
 	for what, got := range map[string][2]uint64{
-		"producer's file": {sizeProducer, 135168}, "logger's file": {uint64(len(b)), 1642496},
+		"producer's file": {sizeProducer, 135168}, "logger's file": {uint64(len(b)), 2560000},
 		"names": {tabNames, 69632}, "ring": {tabRing, 102400}, "lives": {tabLives, 397312}, "bits": {tabBits, 462848}, "cells": {tabCells, 1511424},
-		"version": {uint64(u32(b, 8)), 1}, "size": {uint64(u32(b, 12)), 1642496}, "start": {u64(b, 16), 1}, "pid": {uint64(u32(b, 24)), uint64(os.Getpid())},
+		"version": {uint64(u32(b, 8)), 1}, "size": {uint64(u32(b, 12)), 2560000}, "start": {u64(b, 16), 1}, "pid": {uint64(u32(b, 24)), uint64(os.Getpid())},
 		"newest": {u64(b, 64), 1}, "node": {uint64(b[128]), 'n'}, "role": {uint64(b[192]), 'l'},
 		"slot's number": {u64(b, 102400), 1}, "fate": {u64(b, 102408) >> 32, 2}, "records": {uint64(u32(b, 102416)), 5},
 		"first name": {uint64(b[69632]), 4}, "flight": {uint64(u32(b, 320)), 1}, "length after": {u64(b, 352), 200}, "file": {uint64(u32(b, 135168)), 1},

@@ -11,6 +11,11 @@ import (
 // goes on that may still write the batch, and when a ledger cannot be read.
 func Proof(dir func(logger string) string) func(logger, producer string, start, seq uint64) (written, known bool) {
 	return func(logger, producer string, start, seq uint64) (bool, bool) {
+		// The newest life is looked at before the others are read: mostly it lives.
+		h, err := ReadHead(dir(logger))
+		if err != nil || !over(h.State, h.Pid) {
+			return false, false
+		}
 		snaps, err := ReadAll(dir(logger))
 		if err != nil || len(snaps) == 0 || !snaps[len(snaps)-1].Over() {
 			return false, false
@@ -30,11 +35,10 @@ func Proof(dir func(logger string) string) func(logger, producer string, start, 
 
 // Over reports whether the life has ended: stopped in order, or its process is
 // gone from this machine.
-func (s *Snapshot) Over() bool {
-	if s.State == Stopped {
-		return true
-	}
-	return s.Pid > 0 && errors.Is(syscall.Kill(s.Pid, 0), syscall.ESRCH)
+func (s *Snapshot) Over() bool { return over(s.State, s.Pid) }
+
+func over(s State, pid int) bool {
+	return s == Stopped || pid > 0 && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
 
 // ReadAll reads the ledgers of all lives of a node, oldest first. A folder that

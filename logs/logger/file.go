@@ -157,6 +157,7 @@ func (l *Logger) write(f *file, life ledger.Life, b *record.Batch) error {
 	}
 	led.Commit()
 	f.size = after
+	l.written++
 	l.deps.Wrote(Written{Path: b.Path, Records: b.Records, Bytes: len(l.buf)})
 	return nil
 }

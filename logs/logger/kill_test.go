@@ -47,7 +47,8 @@ func TestSIGKILL(t *testing.T) {
 		procs[n] = startChild(t, n, dir)
 	}
 	for range kills {
-		time.Sleep(time.Duration(10+rng.IntN(60)) * time.Millisecond)
+		waitRunning(dir)
+		time.Sleep(time.Duration(rng.IntN(50)) * time.Millisecond)
 		n := names[rng.IntN(3)]
 		procs[n].kill()
 		if rng.IntN(3) == 0 {
@@ -80,8 +81,22 @@ func TestSIGKILL(t *testing.T) {
 	var text strings.Builder
 	r.Text(&text)
 	t.Logf("%d lives of 3 nodes\n%s", lives, &text)
-	if r.RecordTotal.Written == 0 || len(r.RecordTotal.Lost) == 0 {
+	if r.RecordTotal.Written == 0 || len(r.RecordTotal.Lost) == 0 && !testing.Short() {
 		t.Error("the test does not test")
+	}
+}
+
+// waitRunning waits until records flow: answers reach the worker's newest life.
+func waitRunning(dir string) {
+	for range 500 {
+		if r, err := ledger.Open(filepath.Join(dir, "worker-1")); err == nil {
+			s, err := r.Snapshot()
+			r.Close()
+			if err == nil && s.Counters[ledger.RecordsAcked] > 0 && !s.Over() {
+				return
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

@@ -105,6 +105,8 @@ type Logger struct {
 	cursors map[string]*record.Cursor // by path: most batches repeat their path's header
 	buf     []byte
 	next    time.Time // of rotation
+	written int       // batches in this life
+	full    error     // the ledger has no room: this life ends
 	lock    *os.File
 	metrics metrics
 }
@@ -163,6 +165,10 @@ func (l *Logger) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 		l.metrics.queue.Set(uint64(len(l.queue)))
+		if l.full != nil {
+			// As if killed: files stay as they are, and the next life goes on.
+			return fmt.Errorf("logger: %w; starting again makes room", l.full)
+		}
 		l.Tick(l.deps.Now())
 	}
 	return l.stop()
@@ -187,6 +193,9 @@ func (l *Logger) stop() error {
 // or refused, or ctx has ended; a disk that fails is tried again and again.
 func (l *Logger) handle(ctx context.Context, b *record.Batch) {
 	life, c, why := l.examine(b)
+	if l.full != nil {
+		return // No answer: the next life gets it.
+	}
 	if why == "" && b.Seq != 0 {
 		switch l.deps.Ledger.Knows(life, b.Seq) {
 		case ledger.WasWritten:
@@ -212,6 +221,9 @@ func (l *Logger) handle(ctx context.Context, b *record.Batch) {
 		err := l.write(f, life, b)
 		if err == nil {
 			break
+		}
+		if l.isFull(err) {
+			return
 		}
 		if errors.Is(err, ledger.ErrFull) {
 			l.metrics.refused.Add(1)
@@ -264,9 +276,19 @@ func (l *Logger) examine(b *record.Batch) (ledger.Life, *record.Cursor, string) 
 	}
 	life, err := l.deps.Ledger.Life(b.Producer, b.Start)
 	if err != nil {
+		l.isFull(err)
 		return ledger.Life{}, nil, err.Error()
 	}
 	return life, c, ""
+}
+
+// isFull notes that the ledger's tables have no room left and that a next life
+// would have it. A life that found them full already cannot help itself so.
+func (l *Logger) isFull(err error) bool {
+	if errors.Is(err, ledger.ErrFull) && l.deps.LedgerDir != "" && l.written > 0 {
+		l.full = err
+	}
+	return l.full != nil
 }
 
 // goodName reports whether a name can be part of a file name without harm.

@@ -500,3 +500,31 @@ func TestValidate(t *testing.T) {
 		t.Error("an empty config is accepted")
 	}
 }
+
+// TestFull: a logger whose ledger has no room for another life of a producer
+// ends, and its next life, which has, goes on.
+func TestFull(t *testing.T) {
+	b := newBench(t, nil)
+	n := 0
+	for start := uint64(1); b.l.full == nil; start++ {
+		if start > 2000 {
+			t.Fatal("never full")
+		}
+		b.handle(encode(t, connSchema, "worker-1", start, 1, n, 1))
+		n++
+	}
+	n--
+	for _, r := range b.refusals() {
+		if r != "" {
+			t.Fatal(r)
+		}
+	}
+	b.life()
+	b.handle(encode(t, connSchema, "worker-1", uint64(n+1), 1, n, 1), encode(t, connSchema, "worker-1", uint64(n), 1, n-1, 1))
+	if b.l.full != nil || len(b.answers) != n+2 {
+		t.Errorf("%v, %d answers", b.l.full, len(b.answers))
+	}
+	if got := rows(t, b.read("conn.log")); !slices.Equal(got, count(0, n+1)) {
+		t.Errorf("%d rows", len(got))
+	}
+}

@@ -59,7 +59,8 @@ func (s *Ship) Tick(now time.Time) {
 			}
 			continue
 		}
-		if s.deps.Written != nil && len(p.owes) > 0 && now.Sub(p.gone) >= s.cfg.Away {
+		if s.deps.Written != nil && len(p.owes) > 0 && now.Sub(p.gone) >= s.cfg.Away && !now.Before(p.ask) {
+			p.ask = now.Add(time.Second)
 			s.settle(p)
 		}
 	}

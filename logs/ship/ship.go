@@ -100,6 +100,7 @@ type peer struct {
 	live  bool
 	gone  time.Time // since when it is not live
 	owes  []*item   // sent to it, in that order
+	ask   time.Time // its ledger is not asked before
 	avoid time.Time // the bus said that nobody listens: leave it alone until then
 }
 

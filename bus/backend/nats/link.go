@@ -236,7 +236,11 @@ func (l *link) flush(ctx context.Context) error {
 			case <-time.After(50 * time.Microsecond):
 			}
 		}
-		if err = nc.FlushWithContext(ctx); err == nil {
+		// The client insists on a deadline; one that is over is a new try.
+		try, cancel := context.WithTimeout(ctx, 2*time.Second)
+		err = nc.FlushWithContext(try)
+		cancel()
+		if err == nil {
 			return nil
 		}
 		if ctx.Err() != nil {

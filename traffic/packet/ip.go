@@ -29,6 +29,7 @@ func (p *Packet) ip(off, end int) {
 	}
 }
 
+// ipv4 writes every field of the internet layer.
 func (p *Packet) ipv4(d []byte, off int) {
 	_ = d[19]
 	hdr := int(d[0]&15) * 4
@@ -38,23 +39,11 @@ func (p *Packet) ipv4(d []byte, off int) {
 		// Segmentation offload: the sender's own capture, before the card
 		// filled in the length.
 		p.weird("ip_hdr_len_zero", source[lIP])
-		p.ZeroLen = true
 		total = len(p.Data) - off
 	}
-	if p.WireLen < total+off {
-		p.weird("truncated_IP_len", source[lIP])
-		return
-	}
-	if hdr > total {
-		p.weird("invalid_IP_header_size", source[lIP])
-		return
-	}
-	if hdr > len(d) {
-		p.weird("internally_truncated_header", source[lIP])
-		return
-	}
-	if hdr < 20 {
-		p.weird("IPv4_min_header_size", source[lIP])
+	if p.WireLen < total+off || hdr > total || hdr > len(d) || hdr < 20 {
+		p.clearIP()
+		p.weird(badHeader(p.WireLen-off, hdr, total, len(d)), source[lIP])
 		return
 	}
 	d = d[:min(total, len(d))]
@@ -62,17 +51,30 @@ func (p *Packet) ipv4(d []byte, off int) {
 	p.IPLen, p.HdrLen = stated, hdr
 	p.Payload = d[hdr:]
 	p.PayloadLen = total - hdr
+	p.IPv6, p.ZeroLen, p.IsESP, p.IsMobility = false, stated == 0, false, false
 	p.TTL, p.Proto = d[8], d[9]
 	p.FragID = uint32(binary.BigEndian.Uint16(d[4:]))
 	f := binary.BigEndian.Uint16(d[6:])
 	p.DF = f&0x4000 != 0
-	if f&0x3fff != 0 {
-		p.IsFrag = true
-		p.MoreFrags = f&0x2000 != 0
-		p.FragOff = int(f&0x1fff) * 8
-	}
+	p.MoreFrags = f&0x2000 != 0
+	p.IsFrag = f&0x3fff != 0
+	p.FragOff = int(f&0x1fff) * 8
 	p.Src.set4(d[12:])
 	p.Dst.set4(d[16:])
+}
+
+// badHeader names what is wrong with an IPv4 header, in the order in which Zeek
+// looks: wire bytes from the header on, header length, total length, captured.
+func badHeader(wire, hdr, total, captured int) string {
+	switch {
+	case wire < total:
+		return "truncated_IP_len"
+	case hdr > total:
+		return "invalid_IP_header_size"
+	case hdr > captured:
+		return "internally_truncated_header"
+	}
+	return "IPv4_min_header_size"
 }
 
 // set4 makes ::ffff:a.b.c.d of four bytes, in two stores: single bytes would

@@ -41,32 +41,29 @@ var source = [...]string{
 // allocates nothing and keeps views of data. One goroutine per Packet.
 func Decode(p *Packet, link uint16, data []byte, wireLen int) {
 	p.Data, p.WireLen = data, wireLen
-	p.clear()
-	if len(data) == 0 || wireLen == 0 {
-		p.weird("empty_pcap_header", "")
-		return
-	}
-	// The common case, without the detour over layers.
-	if link == LinkEthernet && len(data) > 34 && data[12] == 8 && data[13] == 0 {
+	p.NVLAN, p.VLAN, p.InnerVLAN = 0, 0, 0
+	p.NWeirds, p.rest, p.restEnd = 0, 0, 0
+	// The common case, without the detour over layers. Every field is written
+	// once: clearing all first would cost a third of the time.
+	if link == LinkEthernet && len(data) > 34 && data[12] == 8 && data[13] == 0 && data[14]>>4 == 4 && wireLen > 0 {
 		p.macs(data[:12])
 		p.EtherType = 0x0800
 		p.Depth = 2
-		p.ip(14, len(data))
+		p.ipv4(data[14:], 14)
+		return
+	}
+	p.SrcMAC, p.DstMAC, p.HasMAC, p.EtherType = [6]byte{}, [6]byte{}, false, 0
+	p.clearIP()
+	if len(data) == 0 || wireLen == 0 {
+		p.Depth = 0
+		p.weird("empty_pcap_header", "")
 		return
 	}
 	p.Depth = 1
 	p.layers(first(link), 0, len(data))
 }
 
-// clear forgets the packet before, but not Time, Seq, Data, WireLen and the
-// fields that are always set with IP.
-func (p *Packet) clear() {
-	p.SrcMAC, p.DstMAC, p.HasMAC = [6]byte{}, [6]byte{}, false
-	p.NVLAN, p.VLAN, p.InnerVLAN, p.EtherType = 0, 0, 0, 0
-	p.clearIP()
-	p.NWeirds, p.rest, p.restEnd = 0, 0, 0
-}
-
+// clearIP forgets all of the internet layer.
 func (p *Packet) clearIP() {
 	p.IP, p.Payload = nil, nil
 	p.IPv6, p.ZeroLen, p.IsFrag, p.MoreFrags, p.DF, p.IsESP, p.IsMobility = false, false, false, false, false, false, false

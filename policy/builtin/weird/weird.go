@@ -56,7 +56,7 @@ type IgnoreHost struct {
 func Default() Config {
 	return Config{
 		Peer: "zeek", Threshold: 25, Rate: 1000, Duration: 600,
-		MaxConns: 1 << 16, MaxPairs: 1 << 16, MaxNames: 1 << 12, MaxRepeats: 1 << 18, MaxOnce: 1 << 18, MaxWaiting: 4096,
+		MaxConns: 1 << 15, MaxPairs: 1 << 15, MaxNames: 1 << 12, MaxRepeats: 1 << 16, MaxOnce: 1 << 16, MaxWaiting: 4096,
 	}
 }
 

@@ -305,3 +305,50 @@ func BenchmarkWeird(b *testing.B) {
 		l.Weird(w)
 	}
 }
+
+func TestShared(t *testing.T) {
+	oncetest.Run(t, 3600, func(*testing.T) oncetest.Two {
+		s := weird.NewShared(2, 3600, 1000)
+		now := start
+		return oncetest.Two{A: s.Worker(0), B: s.Worker(1), Settle: func() {
+			now += 7200 // the kit's claims are at most so far apart
+			for i := range 2 {
+				s.Worker(i).Advance(now)
+			}
+			for i := range 2 {
+				s.Worker(i).Poll()
+			}
+		}}
+	})
+}
+
+// TestSharedOrder runs two workers at different speeds: the earliest packet wins.
+func TestSharedOrder(t *testing.T) {
+	for _, first := range []int{0, 1} {
+		s := weird.NewShared(2, weird.Day, 100)
+		logs, outs := [2]*weird.Log{}, [2]*out{}
+		for i := range 2 {
+			logs[i], outs[i] = newLog(func(c *weird.Config, d *weird.Deps) { d.Once, d.Producer = s.Worker(i), "zeek" })
+		}
+		run := func(i int) {
+			at := []float64{5, 3}[i]
+			w := conn(at, "SYN_with_data")
+			w.ID.RespP = uint16(i)
+			logs[i].Weird(w)
+			s.Worker(i).Advance(start + packet.Time(at) + 10)
+			s.Worker(i).Poll()
+			s.Worker(i).Finish()
+		}
+		run(first)
+		run(1 - first)
+		for i := range 2 {
+			s.Worker(i).Poll()
+			if logs[i].Waiting() != 0 {
+				t.Errorf("worker %d waits", i)
+			}
+		}
+		if len(outs[0].rows) != 0 || len(outs[1].rows) != 1 {
+			t.Errorf("worker %d first: %q %q", first, outs[0].rows, outs[1].rows)
+		}
+	}
+}

@@ -505,22 +505,24 @@ func FuzzPackets(f *testing.F) {
 		}
 		f.Add(b)
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		cfg := testConfig()
-		cfg.NoChecksums = true
-		cfg.Limits.Conns, cfg.Limits.Segments, cfg.Limits.FragDatagrams = 20, 10, 5
-		s := newScript(t, cfg)
-		var p packet.Packet
-		for n := 1; len(data) > 1; n++ {
-			k := min(int(data[0]), len(data)-1)
-			packet.DecodeIP(&p, data[1:1+k], k+int(data[0])%3)
-			p.Time, p.Seq = packet.Time(n)*packet.Time(data[0])/16, uint64(n)
-			s.tb.Packet(&p)
-			data = data[1+k:]
-		}
-		s.tb.Finish()
-		if st := s.tb.Stats(); st.Active != 0 || st.ReassemblyBytes != 0 || st.FragBytes != 0 || st.Conns != st.Removed {
-			t.Errorf("left behind: %+v", st)
-		}
-	})
+	f.Fuzz(func(t *testing.T, data []byte) { fuzzOne(t, data) })
+}
+
+func fuzzOne(t testing.TB, data []byte) {
+	cfg := testConfig()
+	cfg.NoChecksums = true
+	cfg.Limits.Conns, cfg.Limits.Segments, cfg.Limits.FragDatagrams = 20, 10, 5
+	s := newScript(t, cfg)
+	var p packet.Packet
+	for n := 1; len(data) > 1; n++ {
+		k := min(int(data[0]), len(data)-1)
+		packet.DecodeIP(&p, data[1:1+k], k+int(data[0])%3)
+		p.Time, p.Seq = packet.Time(n)*packet.Time(data[0])/16, uint64(n)
+		s.tb.Packet(&p)
+		data = data[1+k:]
+	}
+	s.tb.Finish()
+	if st := s.tb.Stats(); st.Active != 0 || st.ReassemblyBytes != 0 || st.FragBytes != 0 || st.Conns != st.Removed {
+		t.Errorf("left behind: %+v", st)
+	}
 }

@@ -196,8 +196,10 @@ func (b *books) records(s *Snapshot) error {
 		if over {
 			l.Open = int64(waiting)
 			l.Remainder = rest - l.Open
-		} else {
-			l.Open = rest
+		} else if l.Open = rest; rest < 0 {
+			// The loggers' books are younger and tell what was produced meanwhile.
+			l.Produced += uint64(-rest)
+			l.Open = 0
 		}
 		b.r.Records = append(b.r.Records, l)
 	}

@@ -143,7 +143,7 @@ func (w *world) startLogger(n *loggerNode) {
 		w.t.Fatal(err)
 	}
 	n.led.OnStore(w.tick)
-	if w.dies(func() { err = n.l.start() }) {
+	if w.dies(func() { err = n.l.Open() }) {
 		w.killLogger(n)
 	} else if err != nil {
 		w.t.Fatal(err)

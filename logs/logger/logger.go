@@ -111,7 +111,7 @@ type Logger struct {
 	metrics metrics
 }
 
-// New builds a Logger. It touches no file; Run does.
+// New builds a Logger. It touches no file; Open and Run do.
 func New(cfg Config, deps Deps) (*Logger, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -151,7 +151,7 @@ func (l *Logger) Receive(b *record.Batch) {
 // it could not start or had to leave batches unwritten.
 func (l *Logger) Run(ctx context.Context) error {
 	defer l.once.Do(func() { close(l.over) })
-	if err := l.start(); err != nil {
+	if err := l.Open(); err != nil {
 		return err
 	}
 	defer l.unlock()

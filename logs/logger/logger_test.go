@@ -88,7 +88,7 @@ func (b *bench) life() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if err := b.l.start(); err != nil {
+	if err := b.l.Open(); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -365,7 +365,7 @@ func TestOneFolderTwoLoggers(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.unlock()
-		return l.start()
+		return l.Open()
 	}
 	if err := second(""); err == nil || !strings.Contains(err.Error(), "another logger writes there") {
 		t.Errorf("%v", err)

@@ -10,8 +10,13 @@ import (
 	"github.com/picket-nsm/picket/internal/ledger"
 )
 
-// start locks the folder and takes over what the last life left.
-func (l *Logger) start() error {
+// Open locks the folder and takes over what the last life left. Run does it
+// if nobody has; a node that calls it first knows that it is ready. Without a
+// Run afterwards the folder stays locked until the process ends.
+func (l *Logger) Open() error {
+	if l.lock != nil {
+		return nil
+	}
 	if err := os.MkdirAll(l.cfg.Dir, 0o755); err != nil {
 		return fmt.Errorf("open logger: %w", err)
 	}

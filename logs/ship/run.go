@@ -38,7 +38,7 @@ func (s *Ship) Run(ctx context.Context) error {
 }
 
 func (s *Ship) period() time.Duration {
-	return max(time.Millisecond, min(s.cfg.Resend, s.cfg.Away, s.cfg.Retry, 100*time.Millisecond))
+	return max(time.Millisecond, min(s.cfg.Resend, s.cfg.Away, s.cfg.Retry, s.cfg.Probe, 100*time.Millisecond))
 }
 
 // Tick looks for answers that are late and loggers that stay away. Run calls
@@ -95,7 +95,12 @@ func (s *Ship) Step(now time.Time) bool {
 	p := it.peer
 	it.sends++
 	it.sentAt, it.again = now, false
+	s.sending++
+	it.last = s.sending
 	first := it.sends == 1
+	if first {
+		it.first = it.last
+	}
 	b := it.b
 	tooLarge := first && len(b.Payload) > s.deps.Carrier.Limit()
 	var err error

@@ -39,6 +39,7 @@ type Config struct {
 	MaxWait time.Duration
 	Away    time.Duration // how long a logger is gone before its batches are moved, given proof
 	Retry   time.Duration // pause after the carrier refused a batch
+	Probe   time.Duration // how often to try a logger of which the bus said that it does not listen
 }
 
 // Default fits a cluster on one machine. Block is off.
@@ -46,6 +47,7 @@ func Default() Config {
 	return Config{
 		Credit: 32, Queue: 64,
 		Resend: 5 * time.Second, MaxWait: time.Minute, Away: 10 * time.Second, Retry: 50 * time.Millisecond,
+		Probe: 500 * time.Millisecond,
 	}
 }
 
@@ -76,7 +78,8 @@ type Ship struct {
 	order   []string // live loggers, as told
 	next    int      // round robin
 	pauseTo time.Time
-	pending int // batches without an answer, queue included
+	sending uint64 // running number of sendings
+	pending int    // batches without an answer, queue included
 	closed  bool
 	metrics metrics
 }
@@ -92,6 +95,8 @@ type item struct {
 	wait   time.Duration
 	again  bool // to be sent again
 	answer bool // resolved while it was being sent
+
+	first, last uint64 // running numbers of its first and last sending to this peer
 }
 
 // peer is a logger, live or not.
@@ -102,6 +107,7 @@ type peer struct {
 	owes  []*item   // sent to it, in that order
 	ask   time.Time // its ledger is not asked before
 	avoid time.Time // the bus said that nobody listens: leave it alone until then
+	deaf  bool      // ... and no answer has come since
 }
 
 // New builds a Ship. Run starts it.
@@ -240,6 +246,7 @@ func (s *Ship) Acked(logger string, start, seq uint64, refusal string) {
 	if it == nil {
 		return
 	}
+	s.overtaken(it)
 	s.take(it)
 	it.answer = true
 	if refusal == "" {
@@ -249,6 +256,22 @@ func (s *Ship) Acked(logger string, start, seq uint64, refusal string) {
 		s.deps.Ledger.Dropped(it.entry, ledger.StageLogger, ledger.ReasonRefused)
 	}
 	s.resolved()
+}
+
+// overtaken has sent again what an answer shows to be lost: a logger takes and
+// answers batches in order, so what it was sent before should be answered.
+func (s *Ship) overtaken(it *item) {
+	p := it.peer
+	if p.deaf {
+		p.deaf, p.avoid = false, time.Time{}
+		s.again(p)
+		return
+	}
+	for _, o := range p.owes {
+		if o.last < it.first {
+			o.again = true
+		}
+	}
 }
 
 // Missed tells that one sending of a batch reached nobody, as some buses can
@@ -261,9 +284,13 @@ func (s *Ship) Missed(logger string, start, seq uint64) {
 		return
 	}
 	it.misses++
-	it.peer.avoid = s.deps.Now().Add(s.cfg.Retry)
+	p := it.peer
+	p.avoid, p.deaf = s.deps.Now().Add(s.cfg.Probe), true
 	if it.misses >= it.sends {
 		s.free(it)
+	}
+	if len(p.owes) > 0 {
+		p.owes[0].again = true // One is enough to see whether it is back.
 	}
 }
 

@@ -195,12 +195,54 @@ func TestMissed(t *testing.T) {
 	k.s.Reconnected()
 	k.run()
 	k.sent("b:1")
-	k.s.Missed("b", 7, 1) // One of two: the other may have arrived.
-	k.pass(time.Second)
-	k.sent()
-	k.s.Missed("b", 7, 1)
+	k.s.Missed("b", 7, 1) // One of two: the other may have arrived. It stays with b.
+	for range 3 {
+		k.run()
+		k.sent()
+		k.pass(time.Second)
+		k.sent("b:1")
+		k.s.Missed("b", 7, 1)
+	}
+}
+
+// TestBackWithoutPresence: nobody tells that a logger died and came back; the
+// bus's word that it does not listen and its first answer are enough.
+func TestBackWithoutPresence(t *testing.T) {
+	k := newKit(t, func(c *Config) { c.Credit = 3 })
+	k.s.Loggers([]string{"a"})
+	k.offer(3)
+	k.run()
+	k.sent("a:1", "a:2", "a:3") // It dies with these.
+	k.pass(6 * time.Second)
+	k.sent("a:1", "a:2", "a:3")
+	for seq := range uint64(3) {
+		k.s.Missed("a", 7, seq+1)
+	}
+	for range 3 {
+		k.pass(600 * time.Millisecond)
+		k.sent("a:1")
+		k.s.Missed("a", 7, 1)
+	}
+	k.pass(600 * time.Millisecond)
+	k.sent("a:1")
+	k.s.Acked("a", 7, 1, "")
+	k.run()
+	k.sent("a:2", "a:3")
+}
+
+// TestOvertaken: an answer to a later batch shows that an earlier one is lost.
+func TestOvertaken(t *testing.T) {
+	k := newKit(t, func(c *Config) { c.Credit = 4 })
+	k.s.Loggers([]string{"a"})
+	k.offer(3)
+	k.run()
+	k.sent("a:1", "a:2", "a:3")
+	k.s.Acked("a", 7, 2, "")
 	k.run()
 	k.sent("a:1")
+	k.s.Acked("a", 7, 3, "") // Its answer says nothing of the second sending of 1.
+	k.run()
+	k.sent()
 }
 
 func TestErrors(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/picket-nsm/picket/bus/backend"
+	"github.com/picket-nsm/picket/bus/codec"
 	"github.com/picket-nsm/picket/logs/sink"
 	"github.com/picket-nsm/picket/policy/builtin"
 )
@@ -20,6 +21,7 @@ type Deps struct {
 	Rand      io.Reader        // chance: node ids, UIDs where there is no seed
 	Protocols []builtin.Protocol
 	Formats   []sink.Factory
+	Codecs    []codec.Codec // for events; the first is the default
 	Connect   Connect
 }
 

@@ -3,45 +3,101 @@ package node
 import (
 	"context"
 	"fmt"
+	"time"
 
-	"github.com/picket-nsm/picket/policy/builtin/weird"
+	"github.com/picket-nsm/picket/bus/cluster"
+	"github.com/picket-nsm/picket/internal/ledger"
+	"github.com/picket-nsm/picket/zeek/layout"
 )
 
-// join waits until the node is on the bus and tells the lines which loggers
-// there are.
+// join makes the node part of the cluster: from here on the others see it, and
+// its lines learn which loggers are live. It comes back when the node is on the
+// bus. leave takes it back.
 func (n *node) join(ctx context.Context, lines ...*line) error {
+	n.lines = lines
+	in, leave := context.WithCancel(context.Background())
+	n.leaving = leave
+	n.membership.start(func() error { return n.cluster.Run(in) })
 	if err := n.bus.Flush(ctx); err != nil {
 		return fmt.Errorf("join the bus: %w", err)
 	}
-	var loggers []string
-	for _, l := range n.layout.Loggers() {
-		loggers = append(loggers, l.Name)
-	}
-	for _, l := range lines {
-		l.ship.Loggers(loggers)
-	}
 	return nil
 }
 
-// claims asks the proxies for what the cluster reports once.
-func (n *node) claims() (weird.Once, error) { return nil, nil }
-
-// runManager coordinates until ctx ends.
-func (n *node) runManager(ctx context.Context) error {
-	if err := n.join(ctx); err != nil {
-		return err
+// leave says goodbye.
+func (n *node) leave() error {
+	if n.leaving == nil {
+		return nil
 	}
-	n.ready()
-	<-ctx.Done()
-	return nil
+	n.leaving()
+	return n.membership.wait()
 }
 
-// runProxy holds shared state until ctx ends.
-func (n *node) runProxy(ctx context.Context) error {
-	if err := n.join(ctx); err != nil {
-		return err
+// newCluster prepares the membership; nothing runs yet.
+func (n *node) newCluster(role layout.Role) error {
+	codecs := n.deps.Codecs
+	for i, c := range codecs {
+		if c.Name() == n.spec.Bus.Codec || n.spec.Bus.Codec == "" && i == 0 {
+			n.cluster = cluster.New(
+				cluster.Config{Name: n.spec.Name, ID: n.id, Role: role},
+				cluster.Deps{
+					Events: n.bus, Codec: c, Now: n.deps.Now,
+					Connected: func() bool { return n.bus.Status().Connected },
+					NodeUp:    func(x cluster.Node) { n.changed(x, true) },
+					NodeDown:  func(x cluster.Node) { n.changed(x, false) },
+				})
+			return nil
+		}
 	}
-	n.ready()
-	<-ctx.Done()
-	return nil
+	return fmt.Errorf("codec %q: not known", n.spec.Bus.Codec)
+}
+
+// changed is called when another node came or went, on the cluster's goroutine.
+func (n *node) changed(x cluster.Node, up bool) {
+	if x.Role == layout.Logger {
+		var live []string
+		for _, l := range n.cluster.Live(layout.Logger) {
+			live = append(live, l.Name)
+		}
+		for _, l := range n.lines {
+			l.ship.Loggers(live)
+		}
+	}
+	if n.onChange != nil {
+		n.onChange(x, up)
+	}
+}
+
+// watchBus notes what the bus says of itself and tells the lines of reconnects,
+// until ctx ends.
+func (n *node) watchBus(ctx context.Context) {
+	var reconnects uint64
+	count := func(name string) *ledger.Counter { return n.books.Counter(name) }
+	events, batches, queued := count("bus.events.published"), count("bus.batches.sent"), count("bus.queued")
+	delivered, again := count("bus.events.delivered"), count("bus.reconnects")
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			n.books.Heartbeat(now)
+			s := n.bus.Status()
+			events.Set(s.Published)
+			delivered.Set(s.Delivered)
+			batches.Set(s.Sent)
+			queued.Set(uint64(s.Queued))
+			again.Set(s.Reconnects)
+			for reason, d := range s.Dropped {
+				count("bus.dropped." + reason).Set(d)
+			}
+			if s.Reconnects != reconnects {
+				reconnects = s.Reconnects
+				for _, l := range n.lines {
+					l.ship.Reconnected()
+				}
+			}
+		}
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/picket-nsm/picket/bus/backend"
+	"github.com/picket-nsm/picket/bus/cluster"
 	"github.com/picket-nsm/picket/internal/ledger"
 	"github.com/picket-nsm/picket/zeek/layout"
 	"github.com/picket-nsm/picket/zeek/record"
@@ -29,9 +30,10 @@ func Run(ctx context.Context, spec Spec, deps Deps) (err error) {
 	defer leave()
 	var running group
 	running.start(func() error { return n.bus.Run(bus) })
-	running.start(func() error { n.beat(bus); return nil })
+	running.start(func() error { n.watchBus(bus); return nil })
 	err = n.work(ctx)
 	n.books.SetState(ledger.Draining, deps.Now())
+	err = errors.Join(err, n.leave())
 	leave()
 	err = errors.Join(err, running.wait())
 	n.books.SetState(ledger.Stopped, deps.Now())
@@ -49,6 +51,12 @@ type node struct {
 	layout *layout.Layout
 	books  *ledger.Ledger
 	bus    backend.Driver
+
+	cluster    *cluster.Cluster
+	membership group              // runs cluster
+	leaving    context.CancelFunc // ends it
+	lines      []*line            // want to know which loggers are live
+	onChange   func(x cluster.Node, up bool)
 }
 
 // heartbeat is how often a node notes that it is alive.
@@ -59,6 +67,10 @@ func open(spec Spec, deps Deps) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	role, ok := layout.ParseRole(spec.Role)
+	if !ok {
+		return nil, fmt.Errorf("role %q: not known", spec.Role)
+	}
 	n := &node{spec: spec, deps: deps, layout: l}
 	if n.id, err = newID(spec.Name, deps.Rand); err != nil {
 		return nil, err
@@ -66,12 +78,14 @@ func open(spec Spec, deps Deps) (*node, error) {
 	if n.bus, err = deps.Connect(spec, n.id); err != nil {
 		return nil, err
 	}
+	if err = n.newCluster(role); err != nil {
+		return nil, err
+	}
 	n.books, err = ledger.Create(spec.Dir, spec.Name, spec.Role, uint64(deps.Now().UnixNano()))
 	return n, err
 }
 
-// newID names this life of a node on the bus, in the form that Zeek's backends
-// use (wire.md section 1.6).
+// newID names this life of a node on the bus.
 func newID(name string, rand io.Reader) (string, error) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -81,21 +95,7 @@ func newID(name string, rand io.Reader) (string, error) {
 	if _, err := io.ReadFull(rand, b[:]); err != nil {
 		return "", fmt.Errorf("node id: %w", err)
 	}
-	return fmt.Sprintf("picket_%s_%s_%d_N%s", name, host, os.Getpid(), hex.EncodeToString(b[:])), nil
-}
-
-// beat notes in the ledger that the process runs.
-func (n *node) beat(ctx context.Context) {
-	tick := time.NewTicker(heartbeat)
-	defer tick.Stop()
-	for {
-		select {
-		case now := <-tick.C:
-			n.books.Heartbeat(now)
-		case <-ctx.Done():
-			return
-		}
-	}
+	return cluster.NodeID("picket", name, host, os.Getpid(), hex.EncodeToString(b[:])), nil
 }
 
 // work is what the role does.

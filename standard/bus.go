@@ -5,6 +5,9 @@ import (
 
 	"github.com/picket-nsm/picket/bus/backend"
 	"github.com/picket-nsm/picket/bus/backend/nats"
+	"github.com/picket-nsm/picket/bus/codec"
+	"github.com/picket-nsm/picket/bus/codec/brokerbin"
+	"github.com/picket-nsm/picket/bus/codec/brokerjson"
 	"github.com/picket-nsm/picket/node"
 )
 
@@ -15,3 +18,6 @@ func Connect(s node.Spec, id string) (backend.Driver, error) {
 		CA: s.Bus.CA, Cert: s.Bus.Cert, Key: s.Bus.Key,
 	}, func() int64 { return time.Now().UnixNano() })
 }
+
+// Codecs lists how events can be encoded; the first is Zeek's default.
+func Codecs() []codec.Codec { return []codec.Codec{brokerbin.New(), brokerjson.New()} }

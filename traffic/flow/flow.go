@@ -60,7 +60,8 @@ type Config struct {
 	Limits   Limits
 }
 
-// Timeouts are in seconds of packet time; names are Zeek's.
+// Timeouts are in seconds of packet time; names are Zeek's. Zero switches one
+// off, but TCPSYN and TCPSession cannot be: zero is the default there.
 type Timeouts struct {
 	TCPInactivity         float64 // tcp_inactivity_timeout
 	UDPInactivity         float64 // udp_inactivity_timeout; also TCP until its handshake is over
@@ -75,7 +76,8 @@ type Timeouts struct {
 	Frag                  float64 // frag_timeout
 }
 
-// Limits bound what a Table holds. Zero means the default.
+// Limits bound what a Table holds. Zero means the default, but for the three
+// of Zeek's own (MaxInitialWindow, AboveHole, Excessive), which it switches off.
 type Limits struct {
 	Conns             int    // connections; the one silent for longest is removed early
 	ReassemblyPerConn int    // bytes out of order that one connection may keep

@@ -424,6 +424,18 @@ func TestWildTimes(t *testing.T) {
 	}
 }
 
+// A configuration of zeros still ends.
+func TestZeroTimeouts(t *testing.T) {
+	cfg := Config{Key: []byte("a key of 16 byte")}
+	s := &sink{}
+	tb := New(cfg, s, nil)
+	feed(tb, mixture(3, 500))
+	tb.Finish()
+	if st := tb.Stats(); s.conns == 0 || st.Active != 0 || st.Frags != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
 // warm sends packets of flows that the table knows already.
 func warm(t testing.TB) (*Table, []packet.Packet) {
 	cfg := testConfig()

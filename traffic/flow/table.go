@@ -90,6 +90,7 @@ func newTable(cfg Config, h Handler, factories []analyzer.Factory) *Table {
 		panic("flow: Config.Key needs 16 bytes or more")
 	}
 	cfg.Limits.fill()
+	cfg.Timeouts.fill()
 	t := &Table{cfg: cfg, h: h, now: 1} // where Zeek's clock starts
 	t.uidKey = newSipKey(cfg.Key)
 	for i := range t.secret {
@@ -101,6 +102,18 @@ func newTable(cfg Config, h Handler, factories []analyzer.Factory) *Table {
 	t.choices.fill(factories)
 	t.cur.t, t.gone.t = t, t
 	return t
+}
+
+// fill sets what must not be zero: without a pause between checks the clock
+// would stand still.
+func (w *Timeouts) fill() {
+	d := Default().Timeouts
+	if !(w.TCPSYN > 0) {
+		w.TCPSYN = d.TCPSYN
+	}
+	if !(w.TCPSession > 0) {
+		w.TCPSession = d.TCPSession
+	}
 }
 
 func (l *Limits) fill() {

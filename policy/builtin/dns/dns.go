@@ -32,7 +32,7 @@ const (
 	maxAnswers = 101
 	maxText    = 4097
 	// maxFree and keepText bound what is kept for reuse.
-	maxFree  = 4096
+	maxFree  = 1024
 	keepText = 1024
 )
 

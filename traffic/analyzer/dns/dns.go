@@ -26,7 +26,7 @@ const service = "dns"
 const sessionTimeout = 10
 
 // maxFree is how many finished analyzers are kept for reuse.
-const maxFree = 4096
+const maxFree = 1024
 
 // Handler takes what was seen on one connection. The analyzer calls it on the
 // worker's goroutine. A Handler belongs to one connection at a time; after End

@@ -10,7 +10,7 @@ const (
 )
 
 // keepBuf is the largest buffer that a reused analyzer keeps.
-const keepBuf = 4096
+const keepBuf = 1024
 
 // stream is one direction of a TCP connection. A message that arrives in one
 // piece is parsed where it lies; only cut ones are copied.

@@ -81,9 +81,13 @@ func (r *reading) run(ctx context.Context, src *pcapfile.Source) (*ledger.Report
 	// Downstream first: the bus and the logger outlive the workers.
 	down, stopDown := context.WithCancel(context.Background())
 	defer stopDown()
-	shares, pump := []capture.Source{src}, func(context.Context) error { return nil }
+	kept, err := filtered(src, r.cfg.Capture.Filter)
+	if err != nil {
+		return nil, err
+	}
+	shares, pump := []capture.Source{kept}, func(context.Context) error { return nil }
 	if r.cfg.Workers > 1 {
-		shares, pump = share.Split(src, r.cfg.Workers)
+		shares, pump = share.Split(kept, r.cfg.Workers)
 	}
 	workers, err := r.wire(down, shares)
 	if err == nil {

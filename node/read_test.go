@@ -174,6 +174,29 @@ func TestReadCutCapture(t *testing.T) {
 	}
 }
 
+// A filter keeps packets back, and they are counted.
+func TestReadFilter(t *testing.T) {
+	dir := t.TempDir()
+	report, err := node.Read(context.Background(), node.ReadConfig{
+		Capture: node.Capture{Files: []string{demo(t)}, Filter: "udp port 53 and host 192.0.2.53"}, Workers: 2, Dir: dir, Format: "tsv",
+	}, deps())
+	if err != nil {
+		t.Fatal(err)
+	}
+	logs := rows(t, dir)
+	if len(logs["conn"]) == 0 {
+		t.Fatal("no connections")
+	}
+	for _, row := range logs["conn"] {
+		if !strings.Contains(row, "\t192.0.2.53\t53\tudp\t") {
+			t.Errorf("the filter let pass: %s", row)
+		}
+	}
+	if p := report.PacketTotal; p.Produced != p.Written+p.Dropped["filter"] || p.Dropped["filter"] == 0 || !report.Settled {
+		t.Errorf("packets do not add up: %+v", p)
+	}
+}
+
 // Stopping in the middle still writes and settles what was read.
 func TestReadInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -197,6 +220,7 @@ func TestReadErrors(t *testing.T) {
 	}{
 		{"no file", node.ReadConfig{Capture: node.Capture{Files: []string{"/nowhere.pcap"}}, Workers: 1, Format: "tsv"}, "/nowhere.pcap"},
 		{"format", node.ReadConfig{Capture: node.Capture{Files: []string{demo(t)}}, Workers: 1, Format: "xml"}, `"xml"`},
+		{"filter", node.ReadConfig{Capture: node.Capture{Files: []string{demo(t)}, Filter: "udp prt 53"}, Workers: 1, Format: "tsv"}, "prt"},
 		{"local", node.ReadConfig{Capture: node.Capture{Files: []string{demo(t)}, LocalNets: []string{"10.0.0.0/99"}}, Workers: 1, Format: "tsv"}, "10.0.0.0/99"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

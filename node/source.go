@@ -1,10 +1,12 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/picket-nsm/picket/traffic/capture"
 	"github.com/picket-nsm/picket/traffic/capture/afpacket"
+	"github.com/picket-nsm/picket/traffic/capture/filter"
 	"github.com/picket-nsm/picket/traffic/capture/pcapfile"
 	"github.com/picket-nsm/picket/traffic/capture/share"
 )
@@ -14,9 +16,13 @@ import (
 func openSource(c Capture, cut func(error)) (capture.Source, error) {
 	switch {
 	case len(c.Files) > 0:
-		src, err := pcapfile.OpenAll(c.Files, pcapfile.Options{Pace: c.Pace, Truncated: cut})
+		file, err := pcapfile.OpenAll(c.Files, pcapfile.Options{Pace: c.Pace, Truncated: cut})
 		if err != nil {
 			return nil, err
+		}
+		src, err := filtered(file, c.Filter)
+		if err != nil {
+			return nil, errors.Join(err, file.Close())
 		}
 		if c.Of > 1 {
 			return share.Only(src, c.Share, c.Of), nil
@@ -26,7 +32,34 @@ func openSource(c Capture, cut func(error)) (capture.Source, error) {
 		// The socket's owner has set its filter.
 		return afpacket.FromFD(uintptr(c.SocketFD), c.SocketRing, afpacket.Resume{Seq: c.Resume, Dropped: c.ResumeDropped})
 	case c.Interface != "":
-		return afpacket.Open(c.Interface, afpacket.Options{})
+		return openInterface(c)
 	}
 	return nil, fmt.Errorf("worker: nothing to read: neither an interface nor a capture file is given")
+}
+
+// filtered keeps what a tcpdump expression lets pass; an empty one is all.
+func filtered(src capture.Source, expr string) (capture.Source, error) {
+	if expr == "" {
+		return src, nil
+	}
+	return filter.Source(src, expr)
+}
+
+// openInterface captures without a supervisor; the kernel runs the filter.
+func openInterface(c Capture) (capture.Source, error) {
+	var opt afpacket.Options
+	if c.Filter != "" {
+		link, err := afpacket.Link(c.Interface)
+		if err != nil {
+			return nil, err
+		}
+		p, err := filter.Compile(c.Filter, uint16(link), 0)
+		if err != nil {
+			return nil, err
+		}
+		if opt.Filter, err = p.Kernel(); err != nil {
+			return nil, err
+		}
+	}
+	return afpacket.Open(c.Interface, opt)
 }

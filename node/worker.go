@@ -106,7 +106,9 @@ func (w *worker) frame(p *packet.Packet, f *capture.Frame) {
 	w.count.position.Set(f.Seq)
 	w.count.received.Add(1)
 	decode(p, f)
-	w.table.Packet(p)
+	for ok := true; ok; ok = p.Next() { // one, but for aggregated wireless frames
+		w.table.Packet(p)
+	}
 	w.count.analyzed.Add(1)
 }
 

@@ -138,6 +138,9 @@ func (r *Report) Text(w io.Writer) error {
 		fmt.Fprintf(t, "records\tproduced\twritten\tdropped\tlost\t%s\n", openHead(&r.RecordTotal))
 		lines := r.Paths()
 		for i := range lines {
+			if lines[i].Produced == 0 && lines[i].Remainder == 0 {
+				continue // A log that had nothing to say.
+			}
 			writeLine(t, lines[i].Path, &lines[i])
 		}
 		writeLine(t, "all", &r.RecordTotal)

@@ -172,16 +172,26 @@ func TestWrite(t *testing.T) {
 	if !strings.HasPrefix(text, "#separator") || !strings.Contains(text, "#open\t2026-03-04-05-06-07\n") || !strings.HasSuffix(text, "#close\t2026-03-04-05-06-07\n") {
 		t.Errorf("%s", text)
 	}
-	// A life after a stop cuts the end off and goes on.
+	// A life after an orderly stop begins a new file, and puts the old one aside.
+	b.now = b.now.Add(time.Minute)
 	b.life()
 	b.handle(encode(t, connSchema, "worker-1", 5, 4, 3, 2), encode(t, connSchema, "worker-1", 5, 5, 5, 1))
-	if got, want := rows(t, b.read("conn.log")), []int{0, 1, 2, 10, 11, 3, 4, 5}; !slices.Equal(got, want) {
+	if got, want := rows(t, b.read("conn.log")), []int{5}; !slices.Equal(got, want) {
 		t.Errorf("%v", got)
 	}
-	if strings.Contains(b.read("conn.log"), "#close") || strings.Count(b.read("conn.log"), "#separator") != 1 {
-		t.Error("the old footer is still there, or a second header")
+	if b.read("conn.2026-03-04-05-06-07.log") != text {
+		t.Error("the old file is not what it was")
 	}
-	if got := b.files("logs"); !slices.Equal(got, []string{"conn.log"}) {
+	// A life after a crash goes on in the file, and cuts what is torn.
+	f, _ := os.OpenFile(filepath.Join(b.cfg.Dir, "conn.log"), os.O_APPEND|os.O_WRONLY, 0)
+	f.WriteString("99\thalf a li")
+	f.Close()
+	b.life()
+	b.handle(encode(t, connSchema, "worker-1", 5, 5, 5, 1), encode(t, connSchema, "worker-1", 5, 6, 6, 1))
+	if got, want := rows(t, b.read("conn.log")), []int{5, 6}; !slices.Equal(got, want) || strings.Count(b.read("conn.log"), "#separator") != 1 {
+		t.Errorf("%v", got)
+	}
+	if got := b.files("logs"); !slices.Equal(got, []string{"conn.2026-03-04-05-06-07.log", "conn.log"}) {
 		t.Errorf("files %v", got)
 	}
 }

@@ -180,7 +180,12 @@ func (l *Logger) finishClose(f *file, to string, now time.Time) error {
 		if err := l.footer(f, now); err != nil {
 			return err
 		}
-		if err := move(f.name, to); err != nil {
+		if same(f.name, to) { // Copied to another disk, and died before this was removed.
+			err = os.Remove(f.name)
+		} else if to, err = l.free(to); err == nil {
+			err = move(f.name, to)
+		}
+		if err != nil {
 			return fmt.Errorf("rotate: %w", err)
 		}
 		l.metrics.rotated.Add(1)
@@ -213,8 +218,8 @@ func (l *Logger) footer(f *file, now time.Time) error {
 }
 
 // finish ends the files at a stop: with rotation they are rotated a last time;
-// without, they get their footer and stay, and a next life would cut it off
-// and go on.
+// without, they get their footer and stay NAME.log until a next life begins
+// one of that name: it gives them their last name first.
 func (l *Logger) finish() error {
 	now := l.deps.Now()
 	if l.cfg.Rotate.Every > 0 {
@@ -223,9 +228,14 @@ func (l *Logger) finish() error {
 	var errs []error
 	for _, fs := range l.files {
 		for _, f := range fs {
-			if f.noted {
-				errs = append(errs, l.footer(f, now))
+			if !f.noted || f.size == 0 {
+				continue
 			}
+			err := l.deps.Ledger.CloseFile(f.ref, l.rotatedName(f.base, f.format.Ext(), f.opened, now), now)
+			if err == nil {
+				err = l.footer(f, now)
+			}
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/picket-nsm/picket/bus/backend/nats/server"
 	"github.com/picket-nsm/picket/bus/codec/brokerbin"
 	"github.com/picket-nsm/picket/bus/codec/brokerjson"
+	"github.com/picket-nsm/picket/internal/natsd"
 	"github.com/picket-nsm/picket/zeek/event"
 	"github.com/picket-nsm/picket/zeek/layout"
 	"github.com/picket-nsm/picket/zeek/topic"
@@ -340,6 +342,82 @@ func TestOverNATS(t *testing.T) {
 	nodes[0].stop()
 	nodes = nodes[1:]
 	all(1)
+}
+
+// TestKilledServer: a server killed in the middle of traffic, time and again.
+// What did not arrive is counted by who missed it, or refused to who sent it.
+func TestKilledServer(t *testing.T) {
+	srv := natsd.New(t, "")
+	node := func(name, id string, role layout.Role) *sim {
+		d, err := nats.New(nats.Config{Cluster: "c", ID: id, URL: srv.URL("nats"), Outbox: 500}, func() int64 { return time.Now().UnixNano() })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return start(t, d, name, id, role)
+	}
+	rx, tx := node("worker-1", "rx", layout.Worker), node("manager", "tx", layout.Manager)
+	var got, sent, refused atomic.Uint64
+	if err := rx.Subscribe("load.", "E", func(Event) { got.Add(1) }); err != nil {
+		t.Fatal(err)
+	}
+	flush := func(s *sim) {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		if err := s.driver.Flush(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flush(rx)
+	publish := func() {
+		if err := tx.Publish("load.a", event.New("E", value.String(strings.Repeat("x", 500)))); err != nil {
+			refused.Add(1)
+		} else {
+			sent.Add(1)
+		}
+	}
+	publish() // counting begins with the first event that arrives
+	for end := time.Now().Add(20 * time.Second); got.Load() == 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	for range 5 {
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+					publish()
+					if n%64 == 0 {
+						time.Sleep(time.Millisecond)
+					}
+				}
+			}
+		})
+		time.Sleep(100 * time.Millisecond)
+		srv.Kill()
+		time.Sleep(50 * time.Millisecond)
+		srv.Start(t)
+		flush(rx)
+		flush(tx)
+		close(stop)
+		wg.Wait()
+	}
+	flush(tx)
+	settled := func() bool { return got.Load()+rx.Metrics().Lost == sent.Load() }
+	for end := time.Now().Add(20 * time.Second); !settled() && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	m := rx.Metrics()
+	t.Logf("%d sent, %d arrived, %d lost, %d refused; again %d", sent.Load(), got.Load(), m.Lost, refused.Load(), rx.driver.Status().Dropped[backend.DropAgain])
+	if !settled() {
+		t.Errorf("%d events are nowhere", int64(sent.Load())-int64(got.Load())-int64(m.Lost))
+	}
+	// Announcements may have been refused too.
+	if n := tx.Metrics().Dropped["queue_full"]; n < refused.Load() || n > refused.Load()+10 {
+		t.Errorf("%d refused, %d counted", refused.Load(), n)
+	}
 }
 
 func BenchmarkWorkerToWorker(b *testing.B) {

@@ -1,7 +1,6 @@
 package nats
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -13,7 +12,6 @@ import (
 	"math/big"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,60 +19,9 @@ import (
 
 	"github.com/picket-nsm/picket/bus/backend"
 	"github.com/picket-nsm/picket/bus/backend/backendtest"
+	"github.com/picket-nsm/picket/internal/natsd"
 	"github.com/picket-nsm/picket/internal/testenv"
 )
-
-// external is a nats-server of another build, as a process.
-type external struct {
-	bin, conf, url string
-	port           int
-	cmd            *exec.Cmd
-	out            bytes.Buffer
-}
-
-func newExternal(t testing.TB, scheme, conf string) *external {
-	t.Helper()
-	e := &external{bin: testenv.NeedTool(t, "nats-server")}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.port = l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	e.conf = filepath.Join(t.TempDir(), "nats.conf")
-	if err := os.WriteFile(e.conf, fmt.Appendf(nil, "listen: 127.0.0.1:%d\n%s", e.port, conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	e.url = fmt.Sprintf("%s://127.0.0.1:%d", scheme, e.port)
-	e.start(t)
-	t.Cleanup(e.kill)
-	return e
-}
-
-func (e *external) start(t testing.TB) {
-	t.Helper()
-	e.cmd = exec.Command(e.bin, "-c", e.conf)
-	e.cmd.Stderr = &e.out
-	if err := e.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", e.port))
-		if err == nil {
-			c.Close()
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("nats-server does not start: %s", e.out.String())
-		}
-	}
-}
-
-// kill is SIGKILL.
-func (e *external) kill() {
-	_ = e.cmd.Process.Kill()
-	_ = e.cmd.Wait()
-}
 
 const withPassword = "max_payload: 2MB\nauthorization { user: node, password: secret }\n"
 
@@ -82,23 +29,23 @@ const withPassword = "max_payload: 2MB\nauthorization { user: node, password: se
 func TestKitExternal(t *testing.T) {
 	testenv.NeedTool(t, "nats-server")
 	backendtest.Run(t, func(t testing.TB) backendtest.Bus {
-		e := newExternal(t, "nats", withPassword)
+		e := natsd.New(t, withPassword)
 		return backendtest.Bus{
 			New: func(t testing.TB, id string, o backendtest.Options) backend.Driver {
-				return newConn(t, Config{ID: id, URL: e.url, User: "node", Password: "secret", Events: o.Events})
+				return newConn(t, Config{ID: id, URL: e.URL("nats"), User: "node", Password: "secret", Events: o.Events})
 			},
 			Break: func(t testing.TB) func() {
-				e.kill()
-				return func() { e.start(t) }
+				e.Kill()
+				return func() { e.Start(t) }
 			},
 		}
 	}, backendtest.Features{Logs: true})
 }
 
 func TestExternalToken(t *testing.T) {
-	e := newExternal(t, "nats", "authorization { token: \"s3cret\" }\n")
-	run(t, newConn(t, Config{ID: "a", URL: e.url, Token: "s3cret"}))
-	if c := newConn(t, Config{ID: "b", URL: e.url, Token: "other"}); !strings.Contains(fmt.Sprint(c.Run(t.Context())), backend.ErrRefused.Error()) {
+	e := natsd.New(t, "authorization { token: \"s3cret\" }\n")
+	run(t, newConn(t, Config{ID: "a", URL: e.URL("nats"), Token: "s3cret"}))
+	if c := newConn(t, Config{ID: "b", URL: e.URL("nats"), Token: "other"}); !strings.Contains(fmt.Sprint(c.Run(t.Context())), backend.ErrRefused.Error()) {
 		t.Error("a wrong token was not refused")
 	}
 }
@@ -110,8 +57,8 @@ func TestExternalTLS(t *testing.T) {
 	certificate(t, dir, "client", ca, caKey)
 	certificate(t, dir, "stranger", nil, nil)
 	f := func(name string) string { return filepath.Join(dir, name) }
-	e := newExternal(t, "tls", fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, verify: true }\n", f("server.crt"), f("server.key"), f("ca.crt")))
-	c := run(t, newConn(t, Config{ID: "a", URL: e.url, CA: f("ca.crt"), Cert: f("client.crt"), Key: f("client.key")}))
+	e := natsd.New(t, fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, verify: true }\n", f("server.crt"), f("server.key"), f("ca.crt")))
+	c := run(t, newConn(t, Config{ID: "a", URL: e.URL("tls"), CA: f("ca.crt"), Cert: f("client.crt"), Key: f("client.key")}))
 	if got := c.Limit(); got != 1<<20-headerRoom {
 		t.Errorf("limit %d", got)
 	}
@@ -120,7 +67,7 @@ func TestExternalTLS(t *testing.T) {
 		{CA: f("stranger.crt"), Cert: f("client.crt"), Key: f("client.key")},
 		{CA: f("ca.crt"), Cert: f("stranger.crt"), Key: f("stranger.key")},
 	} {
-		bad.ID, bad.URL = "b", e.url
+		bad.ID, bad.URL = "b", e.URL("tls")
 		c := newConn(t, bad)
 		ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 		done := make(chan error)

@@ -116,6 +116,21 @@ func (c *Conn) subscribeRoles() (err error) {
 	return nil
 }
 
+// rolesOverflowed is how many batches and acknowledgements found the channel full.
+func (c *Conn) rolesOverflowed() (n uint64) {
+	c.role.Lock()
+	defer c.role.Unlock()
+	for _, sub := range []*nats.Subscription{c.role.loggerSub, c.role.producerSub} {
+		if sub == nil {
+			continue
+		}
+		if d, err := sub.Dropped(); err == nil {
+			n += uint64(d)
+		}
+	}
+	return n
+}
+
 // Ack tells the producer of a batch.
 func (c *Conn) Ack(a backend.Ack) error {
 	m := &nats.Msg{Subject: c.subj.ack(a.Logger, a.Producer, a.Start, a.Seq), Data: []byte(a.Err)}

@@ -156,10 +156,16 @@ func (c *Conn) Run(ctx context.Context) error {
 
 // connect brings both links up, with their subscriptions.
 func (c *Conn) connect(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	errs := make(chan error, 2)
 	go func() { errs <- c.connectLink(ctx, c.events, c.sub.connected) }()
 	go func() { errs <- c.connectLink(ctx, c.logs, c.logsConnected) }()
-	return errors.Join(<-errs, <-errs)
+	first := <-errs
+	if first != nil {
+		cancel() // the other need not try on
+	}
+	return errors.Join(first, <-errs)
 }
 
 func (c *Conn) connectLink(ctx context.Context, l *link, subscribe func(*nats.Conn) error) error {
@@ -251,7 +257,7 @@ func (c *Conn) Status() backend.Status {
 		Received:   n.received.Load(),
 		Dropped: map[string]uint64{
 			backend.DropFull:   n.full.Load(),
-			backend.DropSlow:   n.slow.Load() + n.logSlow.Load() + c.sub.overflowed(),
+			backend.DropSlow:   n.slow.Load() + n.logSlow.Load() + c.sub.overflowed() + c.rolesOverflowed(),
 			backend.DropClosed: n.lost.Load(),
 			backend.DropBad:    n.bad.Load(),
 			backend.DropAgain:  n.again.Load(),

@@ -1,0 +1,75 @@
+// Package natsd runs the machine's own nats-server program for tests: a server
+// of another build than the one we embed, which can be killed and started again.
+package natsd
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/picket-nsm/picket/internal/testenv"
+)
+
+// Server is a nats-server process on a port of its own.
+type Server struct {
+	bin, conf string
+	port      int
+	cmd       *exec.Cmd
+	out       bytes.Buffer
+}
+
+// New starts a server with these settings besides its address. It skips the test
+// where the program is missing, and ends the server with the test.
+func New(t testing.TB, conf string) *Server {
+	t.Helper()
+	s := &Server{bin: testenv.NeedTool(t, "nats-server")}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.port = l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	s.conf = filepath.Join(t.TempDir(), "nats.conf")
+	if err := os.WriteFile(s.conf, fmt.Appendf(nil, "listen: 127.0.0.1:%d\n%s", s.port, conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Start(t)
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// URL is the server's address with this scheme.
+func (s *Server) URL(scheme string) string { return fmt.Sprintf("%s://127.0.0.1:%d", scheme, s.port) }
+
+// Start starts the server, again after Kill, on the same port.
+func (s *Server) Start(t testing.TB) {
+	t.Helper()
+	s.cmd = exec.Command(s.bin, "-c", s.conf)
+	s.out.Reset()
+	s.cmd.Stderr = &s.out
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
+		if err == nil {
+			c.Close()
+			return
+		}
+		if time.Now().After(end) {
+			s.Kill() // and wait, so that what it said is whole
+			t.Fatalf("nats-server does not start: %s", s.out.String())
+		}
+	}
+}
+
+// Kill ends the server by SIGKILL and waits for it.
+func (s *Server) Kill() {
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+}

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/picket-nsm/picket/policy/builtin/reporter"
 )
@@ -31,6 +32,7 @@ func (n *node) runWorker(ctx context.Context) (err error) {
 	}
 	w, err := wireWorker(wiring{
 		capture: n.spec.Capture, peer: n.spec.Name, source: src, line: out, ledger: n.books, once: once, deps: &n.deps,
+		patience: 5 * time.Second,
 	})
 	if err != nil {
 		return err

@@ -31,6 +31,9 @@ type ReadConfig struct {
 	Cut func(error)
 }
 
+// maxOnce bounds the memory of what is reported once: hosts with a weird.
+const maxOnce = 1 << 20
+
 // standalone is the peer column of a Zeek that is no cluster node.
 const standalone = "zeek"
 
@@ -112,9 +115,9 @@ func (r *reading) wire(ctx context.Context, shares []capture.Source) (workers []
 	if err := r.logger(ctx); err != nil {
 		return nil, err
 	}
-	once := newSharedOnce(len(shares))
+	once := weird.NewShared(len(shares), weird.Day, maxOnce)
 	for i, s := range shares {
-		w, err := r.worker(ctx, fmt.Sprintf("worker-%d", i+1), s, once)
+		w, err := r.worker(ctx, fmt.Sprintf("worker-%d", i+1), s, once.Worker(i))
 		if err != nil {
 			return workers, err
 		}

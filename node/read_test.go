@@ -124,7 +124,7 @@ func sameRows(t *testing.T, files []string) {
 		if !report.Complete() {
 			t.Errorf("%d workers: not everything was written", n)
 		}
-		for _, log := range []string{"conn", "dns"} {
+		for _, log := range []string{"conn", "dns", "weird"} {
 			if err := same(one[log], many[log]); err != nil {
 				t.Errorf("%s.log with %d workers: %v", log, n, err)
 			}

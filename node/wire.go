@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/picket-nsm/picket/internal/ledger"
 	"github.com/picket-nsm/picket/policy/builtin"
@@ -47,7 +48,7 @@ func wireWorker(c wiring) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	policy := builtin.New(builtin.Env{Node: c.peer, Start: c.ledger.Start, Once: c.once}, c.line.open, c.deps.Protocols)
+	policy := builtin.New(builtin.Env{Peer: c.peer, Producer: c.ledger.Node, Start: c.ledger.Start, Once: c.once}, c.line.open, c.deps.Protocols)
 
 	cfg := flow.Default()
 	cfg.NoChecksums = c.capture.NoChecksums
@@ -58,7 +59,7 @@ func wireWorker(c wiring) (*worker, error) {
 	table := flow.New(cfg, policy, policy.Analyzers)
 
 	w := &worker{
-		source: c.source, table: table, policy: policy, line: c.line, deps: c.deps, once: c.once,
+		source: c.source, table: table, policy: policy, line: c.line, deps: c.deps, once: c.once, patience: c.patience,
 		report: reporter.New(c.line.open(reporter.Schema())),
 		resume: resume{seq: c.capture.Resume, received: c.capture.ResumeReceived},
 		ledger: c.ledger, count: newCounts(c.ledger),
@@ -85,6 +86,8 @@ type wiring struct {
 	ledger  *ledger.Ledger
 	once    weird.Once
 	deps    *Deps
+
+	patience time.Duration // see worker
 }
 
 // localNets reads the prefixes that a user gave; nil means Zeek's default.

@@ -33,6 +33,10 @@ type worker struct {
 	count  counts
 	resume resume
 	now    packet.Time
+
+	// patience is how long the end of the input waits for answers to claims. 0:
+	// until they come, as they do from a memory in this process.
+	patience time.Duration
 }
 
 // resume is where an earlier life of the worker ended.
@@ -61,6 +65,13 @@ func newCounts(l *ledger.Ledger) counts {
 // poller is an extra ability of a Once whose answers come later: Poll runs the
 // answers that have arrived, on the worker's goroutine.
 type poller interface{ Poll() }
+
+// clocked is an extra ability of a Once that wants to know how far each worker
+// has come: it answers when all have passed a claim.
+type clocked interface {
+	Advance(now packet.Time)
+	Finish()
+}
 
 // run reads until the source ends or ctx does, then finishes every connection
 // and hands on every row. It returns the source's error if that is not its end.
@@ -134,6 +145,9 @@ func (w *worker) tick() {
 	if w.loss != nil {
 		w.loss.Advance(w.now)
 	}
+	if c, ok := w.once.(clocked); ok {
+		c.Advance(w.now)
+	}
 	w.answers()
 	w.line.batcher.Tick(w.deps.Now())
 }
@@ -145,9 +159,6 @@ func (w *worker) answers() {
 	}
 }
 
-// patience is how long the end of input waits for answers of the cluster.
-const patience = 5 * time.Second
-
 // finish ends all connections, waits for the cluster's answers, and hands on
 // all rows.
 func (w *worker) finish() {
@@ -158,12 +169,16 @@ func (w *worker) finish() {
 	if w.loss != nil {
 		w.loss.Finish(w.now)
 	}
-	for end := w.deps.Now().Add(patience); w.policy.Waiting() > 0 && w.deps.Now().Before(end); {
+	w.tick()
+	if c, ok := w.once.(clocked); ok {
+		c.Finish()
+	}
+	end := w.deps.Now().Add(w.patience)
+	for w.policy.Waiting() > 0 && (w.patience == 0 || w.deps.Now().Before(end)) {
 		w.answers()
 		time.Sleep(time.Millisecond)
 	}
 	w.policy.Close()
-	w.tick()
 	w.line.batcher.Flush()
 }
 
@@ -179,4 +194,7 @@ func (w *worker) statCounts() stats.Counts {
 }
 
 // ackCounts gives capture_loss.log its numbers.
-func (w *worker) ackCounts() (acks, gaps uint64) { return 0, 0 }
+func (w *worker) ackCounts() (acks, gaps uint64) {
+	s := w.table.Stats()
+	return s.AckEvents, s.GapEvents
+}

@@ -25,9 +25,10 @@ type Protocol func(Open) []analyzer.Factory
 
 // Env is what the policy is told of its node.
 type Env struct {
-	Node  string     // the peer column
-	Start uint64     // which life of the node
-	Once  weird.Once // nil: nobody else is in the cluster
+	Peer     string     // the peer column
+	Producer string     // name of the node in what it claims
+	Start    uint64     // which life of the node
+	Once     weird.Once // nil: nobody else is in the cluster
 }
 
 // Policy is the policy of one worker. One goroutine.
@@ -43,10 +44,10 @@ var _ flow.Handler = (*Policy)(nil)
 // New opens the logs.
 func New(env Env, open Open, protocols []Protocol) *Policy {
 	cfg := weird.Default()
-	cfg.Peer = env.Node
+	cfg.Peer = env.Peer
 	p := &Policy{
 		conn:  conn.New(open(conn.Schema())),
-		weird: weird.New(cfg, weird.Deps{Write: open(weird.Schema()), Once: env.Once, Producer: env.Node, Start: env.Start}),
+		weird: weird.New(cfg, weird.Deps{Write: open(weird.Schema()), Once: env.Once, Producer: env.Producer, Start: env.Start}),
 	}
 	for _, protocol := range protocols {
 		p.Analyzers = append(p.Analyzers, protocol(open)...)

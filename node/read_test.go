@@ -232,3 +232,24 @@ func TestReadErrors(t *testing.T) {
 		})
 	}
 }
+
+// stats.log and capture_loss.log are written where they are asked for.
+func TestReadStats(t *testing.T) {
+	dir := t.TempDir()
+	_, err := node.Read(context.Background(), node.ReadConfig{
+		Capture: node.Capture{Files: []string{demo(t)}, Stats: true, CaptureLoss: true}, Workers: 1, Dir: dir, Format: "tsv",
+	}, deps())
+	if err != nil {
+		t.Fatal(err)
+	}
+	logs := rows(t, dir)
+	for log, want := range map[string]string{"stats": "\tzeek\t", "capture_loss": "\t0.0"} {
+		if len(logs[log]) != 1 || !strings.Contains(logs[log][0], want) {
+			t.Errorf("%s.log: %q, want one row with %q", log, logs[log], want)
+		}
+	}
+	f := strings.Split(logs["stats"][0], "\t")
+	if f[3] != "413" || f[14] == "0" || f[15] == "0" {
+		t.Errorf("stats.log: %s packets, %s tcp, %s udp connections; want 413 and some", f[3], f[14], f[15])
+	}
+}

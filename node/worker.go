@@ -15,6 +15,7 @@ import (
 	"github.com/picket-nsm/picket/traffic/capture"
 	"github.com/picket-nsm/picket/traffic/flow"
 	"github.com/picket-nsm/picket/traffic/packet"
+	"github.com/picket-nsm/picket/zeek/value"
 )
 
 // worker turns the packets of one source into rows. run belongs to one
@@ -185,7 +186,11 @@ func (w *worker) finish() {
 // statCounts gives stats.log its numbers.
 func (w *worker) statCounts() stats.Counts {
 	s, t := w.source.Stats(), w.table.Stats()
+	tcp, udp, icmp := t.ByProto[value.ProtoTCP], t.ByProto[value.ProtoUDP], t.ByProto[value.ProtoICMP]
 	return stats.Counts{
+		TCP: tcp.Conns, UDP: udp.Conns, ICMP: icmp.Conns,
+		ActiveTCP: uint64(tcp.Active), ActiveUDP: uint64(udp.Active), ActiveICMP: uint64(icmp.Active),
+		Timers:  t.TimersSet,
 		Packets: w.count.analyzed.Load(), Bytes: s.Bytes, Dropped: s.Dropped, Link: s.Link, Filtered: s.Filtered,
 		ActiveTimers: uint64(t.Timers), ReassemTCP: uint64(t.ReassemblyBytes), ReassemFrag: uint64(t.FragBytes),
 		MemoryMB: memoryMB(),

@@ -34,11 +34,13 @@ func (a *timer) before(b *timer) bool {
 type clock struct {
 	heap []timer
 	seq  uint32
-	dead int // about how many entries belong to slots that are gone
+	set  uint64 // entries ever added
+	dead int    // about how many entries belong to slots that are gone
 }
 
 func (q *clock) add(tm timer) {
 	q.seq++
+	q.set++
 	tm.seq = q.seq
 	q.heap = append(q.heap, tm)
 	q.up(len(q.heap) - 1)

@@ -116,8 +116,10 @@ type Stats struct {
 	Active    int    // connections now
 	MaxActive int
 	Removed   uint64
-	Timers    int // entries in the clock now
-	Frags     int // datagrams waiting for fragments
+	ByProto   [4]ProtoStats // by value.Proto
+	Timers    int           // entries in the clock now
+	TimersSet uint64        // entries put there
+	Frags     int           // datagrams waiting for fragments
 
 	ReassemblyBytes int // bytes out of order now
 	FragBytes       int
@@ -136,6 +138,12 @@ type Stats struct {
 	DroppedChecksum uint64
 	DroppedHeader   uint64
 	Tunnels         uint64 // packets whose inside we do not look at yet
+}
+
+// ProtoStats counts the connections of a transport.
+type ProtoStats struct {
+	Conns  uint64 // created
+	Active int    // now
 }
 
 // Table holds a worker's connections. One goroutine.
@@ -167,4 +175,8 @@ func (t *Table) Advance(now packet.Time) { t.advance(now) }
 func (t *Table) Finish() { t.finish() }
 
 // Stats returns the counters.
-func (t *Table) Stats() Stats { return t.stats }
+func (t *Table) Stats() Stats {
+	s := t.stats
+	s.Timers, s.TimersSet = len(t.clock.heap), t.clock.set
+	return s
+}

@@ -190,6 +190,9 @@ func (t *Table) create(k *key, h uint32, srcHi, flip bool, p *packet.Packet, sil
 	t.stats.Conns++
 	t.stats.Active++
 	t.stats.MaxActive = max(t.stats.MaxActive, t.stats.Active)
+	by := &t.stats.ByProto[transport(k.proto())]
+	by.Conns++
+	by.Active++
 	if flip && !isBroadcast(&p.Dst) {
 		t.flip(c)
 	}
@@ -265,6 +268,7 @@ func (t *Table) remove(slot uint32) {
 		t.cur.slot, t.cur.c = 0, nil
 	}
 	t.stats.Active--
+	t.stats.ByProto[transport(c.key.proto())].Active--
 	t.stats.Removed++
 }
 

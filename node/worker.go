@@ -34,6 +34,7 @@ type worker struct {
 	count  counts
 	resume resume
 	now    packet.Time
+	due    packet.Time // of periodic
 
 	// patience is how long the end of the input waits for answers to claims. 0:
 	// until they come, as they do from a memory in this process.
@@ -110,6 +111,9 @@ func (w *worker) frame(p *packet.Packet, f *capture.Frame) {
 	}
 	if f.Time > w.now {
 		w.now = f.Time
+		if w.now >= w.due {
+			w.periodic()
+		}
 	}
 	if f.Skip {
 		w.table.Advance(f.Time)
@@ -140,17 +144,22 @@ func (w *worker) tick() {
 	w.count.kernel.Set(s.Dropped)
 	w.count.filter.Set(s.Filtered)
 	w.count.flows.Set(uint64(w.table.Stats().Active))
+	if c, ok := w.once.(clocked); ok {
+		c.Advance(w.now)
+	}
+	w.answers()
+	w.line.batcher.Tick(w.deps.Now())
+}
+
+// periodic lets the logs that go by packet time see it, each second of it.
+func (w *worker) periodic() {
+	w.due = w.now + 1
 	if w.stats != nil {
 		w.stats.Advance(w.now)
 	}
 	if w.loss != nil {
 		w.loss.Advance(w.now)
 	}
-	if c, ok := w.once.(clocked); ok {
-		c.Advance(w.now)
-	}
-	w.answers()
-	w.line.batcher.Tick(w.deps.Now())
 }
 
 // answers runs what the cluster has answered to claims.

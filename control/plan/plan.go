@@ -133,7 +133,8 @@ func Nodes(in Input) ([]supervisor.Node, error) {
 		add("logger", fmt.Sprintf("logger-%d", i+1), func(n *supervisor.Node) {
 			n.Node.Logs = logs(c)
 			if c.Cluster.Loggers > 1 {
-				n.Node.Logs.Suffix = n.Name
+				// They share the folder: file names tell them apart, growing and rotated.
+				n.Node.Logs.Suffix, n.Node.Logs.Tag = n.Name, n.Name
 			}
 		})
 	}

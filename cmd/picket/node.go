@@ -142,6 +142,9 @@ func nodeSpec(f *nodeFlags, args []string) (node.Spec, error) {
 	}
 	if len(l.Role(layout.Logger)) > 1 {
 		s.Logs.Suffix = s.Name
+		if filepath.Clean(s.Logs.Dir) != "." {
+			s.Logs.Tag = s.Name // the folder may be another logger's, too
+		}
 	}
 	return s, nil
 }

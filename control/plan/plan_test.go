@@ -101,7 +101,7 @@ func TestNodes(t *testing.T) {
 	if w := byName(t, nodes, "worker-2-1").Node.Capture; w.Filter != "tcp" {
 		t.Errorf("%+v", w)
 	}
-	if l := byName(t, nodes, "logger-2").Node.Logs; l.Suffix != "logger-2" || l.Format != "tsv" {
+	if l := byName(t, nodes, "logger-2").Node.Logs; l.Suffix != "logger-2" || l.Tag != "logger-2" || l.Format != "tsv" {
 		t.Errorf("%+v", l)
 	}
 }
@@ -123,7 +123,7 @@ func TestNodesThatRead(t *testing.T) {
 	if c := w.Node.Capture; !w.Once || c.Share != 2 || c.Of != 3 || len(c.Files) != 2 || c.Pace != time.Second || c.Interface != "" {
 		t.Errorf("%+v", w)
 	}
-	if s := byName(t, nodes, "logger-1").Node.Logs.Suffix; s != "" {
-		t.Errorf("one logger has suffix %q", s)
+	if l := byName(t, nodes, "logger-1").Node.Logs; l.Suffix != "" || l.Tag != "" {
+		t.Errorf("one logger has suffix %q, tag %q", l.Suffix, l.Tag)
 	}
 }

@@ -37,6 +37,7 @@ type member struct {
 	adopted  bool
 	life     int
 	started  time.Time // of this life
+	tried    time.Time // when the first life began
 	passed   bool      // was ready once, is late, or is over: others need not wait for it
 	late     bool
 	restarts int

@@ -19,7 +19,7 @@ func (s *Supervisor) step(now time.Time) {
 	if len(s.left) > 0 {
 		return // never a second copy beside what is still ending
 	}
-	s.openGate()
+	s.openGate(now)
 	for _, n := range s.nodes {
 		if n.proc == nil && rank(n.Role) <= s.gate && (n.phase == Waiting || n.phase == Down) && !now.Before(n.next) {
 			s.start(n, now)
@@ -70,11 +70,25 @@ func (s *Supervisor) look(n *member, now time.Time) {
 	}
 }
 
+// overdue says that a node has been tried for so long, over all its lives, that
+// the others need not wait for it.
+func (s *Supervisor) overdue(n *member, now time.Time) bool {
+	if n.tried.IsZero() || now.Sub(n.tried) < s.cfg.StartTimeout {
+		return false
+	}
+	n.passed = true
+	if !n.late {
+		n.late = true
+		s.event(n.Name, "not ready after %s; the others go on", s.cfg.StartTimeout)
+	}
+	return true
+}
+
 // openGate lets the next group start when all before it are ready or late.
-func (s *Supervisor) openGate() {
+func (s *Supervisor) openGate(now time.Time) {
 	for s.gate <= lastRank {
 		for _, n := range s.nodes {
-			if rank(n.Role) == s.gate && !n.passed && !n.over() {
+			if rank(n.Role) == s.gate && !n.passed && !n.over() && !s.overdue(n, now) {
 				return
 			}
 		}
@@ -89,6 +103,9 @@ func (s *Supervisor) openGate() {
 func (s *Supervisor) start(n *member, now time.Time) {
 	n.life++
 	n.started = now
+	if n.tried.IsZero() {
+		n.tried = now
+	}
 	n.late, n.killed, n.adopted, n.again = false, false, false, false
 	spec := n.Spec
 	if s.deps.Prepare != nil {

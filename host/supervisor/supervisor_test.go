@@ -290,6 +290,28 @@ func TestLateNodeIsNamedAndTheOthersGoOn(t *testing.T) {
 	})
 }
 
+// A node that dies again and again must not keep the others waiting for ever.
+func TestDyingNodeIsNamedAndTheOthersGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.ways["logger-2"] = way{boot: time.Hour, dies: func(int) (time.Duration, int) { return time.Second, 1 }}
+		s, verdict, cancel := w.run(cluster(), State{})
+		time.Sleep(29 * time.Second)
+		if find(s.State(), "worker-1").Phase != Waiting {
+			t.Error("workers started before the loggers' time was over")
+		}
+		time.Sleep(40 * time.Second)
+		st := s.State()
+		if !said(st, "logger-2: not ready after 30s") || find(st, "worker-1").Phase != Ready || st.Phase != PhaseUp {
+			t.Errorf("state: %+v", st)
+		}
+		cancel()
+		if err := verdict(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestBackoff(t *testing.T) {
 	b := Backoff{First: time.Second, Max: time.Minute}
 	var got []string

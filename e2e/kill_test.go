@@ -1,0 +1,313 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/picket-nsm/picket/host/status"
+)
+
+// exitPartial is the exit code of a run that lost something.
+const exitPartial = 4
+
+// A node that is killed in the middle of a run is replaced, the run ends by
+// itself, and the books say where everything went.
+func TestKillNode(t *testing.T) {
+	bin := binary(t)
+	file, packets := capture(t, flows())
+	want := read(t, bin, file, 1, "--seed", "e2e")
+	cases := []struct {
+		name    string
+		victims []string
+		args    []string
+	}{
+		{"worker", []string{"worker-1"}, nil},
+		{"worker of four", []string{"worker-3"}, []string{"-W", "4"}},
+		{"worker twice", []string{"worker-2", "worker-2"}, nil},
+		{"logger", []string{"logger-1"}, nil},
+		{"one of two loggers", []string{"logger-2"}, []string{"-L", "2"}},
+		{"both loggers", []string{"logger-1", "logger-2"}, []string{"-L", "2"}},
+		{"proxy", []string{"proxy-1"}, nil},
+		{"manager", []string{"manager"}, nil},
+		{"hub", []string{"hub"}, nil},
+		{"hub and logger", []string{"hub", "logger-1"}, nil},
+		{"worker and logger", []string{"worker-1", "logger-1"}, nil},
+	}
+	const pace = 1500 * time.Millisecond
+	for i, x := range cases {
+		for round := range Rounds(1, 8) {
+			t.Run(fmt.Sprintf("%s/%d", x.name, round), func(t *testing.T) {
+				t.Parallel()
+				rnd := rand.New(rand.NewPCG(2, uint64(i*100+round)))
+				c := NewCluster(t, bin)
+				c.Read(file, append([]string{"--seed", "e2e", "--pace", pace.String()}, x.args...)...)
+				c.AwaitStarted()
+				for _, v := range x.victims {
+					time.Sleep(time.Duration(rnd.Int64N(int64(pace) / int64(len(x.victims)+1))))
+					c.Signal(v, syscall.SIGKILL)
+				}
+				code := c.Wait(time.Minute)
+				b := c.books(packets)
+				for _, v := range x.victims {
+					if !strings.Contains(c.Output(), v+": killed by signal 9") {
+						t.Errorf("picket up does not say that %s was killed", v)
+					}
+				}
+				workers := slices.ContainsFunc(x.victims, func(v string) bool { return strings.HasPrefix(v, "worker") })
+				for path := range want {
+					got := c.rows(path)
+					if !workers {
+						if d := Differ(want[path].Sorted(), got.Sorted()); d != "" {
+							t.Errorf("%s.log: %s", path, d)
+						}
+					}
+				}
+				lost := b.PacketsLost + b.RecordsLost + b.RecordsDropped
+				if !workers && lost > 0 {
+					t.Errorf("something was lost though no worker was killed: %+v", b)
+				}
+				for _, l := range b.Losers {
+					if !slices.Contains(x.victims, l) {
+						t.Errorf("lost with %s, which was not killed", l)
+					}
+				}
+				if wantCode := map[bool]int{true: exitPartial}[lost > 0]; code != wantCode {
+					t.Errorf("exit code %d, not %d: %+v", code, wantCode, b)
+				}
+			})
+		}
+	}
+}
+
+// The supervisor's death stops nobody. The next one takes the nodes over.
+func TestKillSupervisor(t *testing.T) {
+	bin := binary(t)
+	file, packets := capture(t, flows())
+	want := read(t, bin, file, 1, "--seed", "e2e")
+	t.Run("adopt", func(t *testing.T) {
+		t.Parallel()
+		c := NewCluster(t, bin)
+		args := []string{"--seed", "e2e", "--pace", "3s"}
+		c.Read(file, args...)
+		c.AwaitStarted()
+		before := c.Processes()
+		kill(t, c.Supervisor(), syscall.SIGKILL)
+		c.Wait(5 * time.Second)
+		s := c.Status()
+		if s.Supervisor.Alive || s.Phase != "orphaned" {
+			t.Errorf("status says that the supervisor is alive: %v, phase %s", s.Supervisor.Alive, s.Phase)
+		}
+		for _, n := range s.Nodes {
+			if n.PID == 0 || n.State != "ready" {
+				t.Errorf("%s has pid %d, state %s", n.Name, n.PID, n.State)
+			}
+		}
+		c.Read(file, args...)
+		c.Await("worker-1: adopted", 10*time.Second)
+		for name, pids := range c.Processes() {
+			if !slices.Equal(pids, before[name]) {
+				t.Errorf("%s: pids %v, before %v", name, pids, before[name])
+			}
+		}
+		if code := c.Wait(time.Minute); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		c.books(packets)
+		for path := range want {
+			if d := Differ(want[path].Sorted(), c.rows(path).Sorted()); d != "" {
+				t.Errorf("%s.log: %s", path, d)
+			}
+		}
+	})
+	t.Run("a node dies meanwhile", func(t *testing.T) {
+		t.Parallel()
+		c := NewCluster(t, bin)
+		args := []string{"--seed", "e2e", "--pace", "3s"}
+		c.Read(file, args...)
+		c.AwaitStarted()
+		pid := c.Node("logger-1").PID
+		kill(t, c.Supervisor(), syscall.SIGKILL)
+		c.Wait(5 * time.Second)
+		kill(t, pid, syscall.SIGKILL)
+		time.Sleep(200 * time.Millisecond)
+		if n := c.Node("logger-1"); n.State != "gone" {
+			t.Errorf("logger-1 is %s", n.State)
+		}
+		c.Read(file, args...)
+		if code := c.Wait(time.Minute); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		c.books(packets)
+		for path := range want {
+			if d := Differ(want[path].Sorted(), c.rows(path).Sorted()); d != "" {
+				t.Errorf("%s.log: %s", path, d)
+			}
+		}
+	})
+	t.Run("the work is done meanwhile", func(t *testing.T) {
+		t.Parallel()
+		c := NewCluster(t, bin)
+		args := []string{"--seed", "e2e", "--pace", "500ms"}
+		c.Read(file, args...)
+		c.AwaitStarted()
+		kill(t, c.Supervisor(), syscall.SIGKILL)
+		c.Wait(5 * time.Second)
+		time.Sleep(2 * time.Second)
+		c.Read(file, args...)
+		if code := c.Wait(time.Minute); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		c.books(packets)
+		for path := range want {
+			if d := Differ(want[path].Sorted(), c.rows(path).Sorted()); d != "" {
+				t.Errorf("%s.log: %s", path, d)
+			}
+		}
+	})
+	t.Run("stop", func(t *testing.T) {
+		t.Parallel()
+		c := NewCluster(t, bin)
+		c.Read(file, "--seed", "e2e", "--pace", "20s")
+		c.AwaitStarted()
+		time.Sleep(time.Second)
+		kill(t, c.Supervisor(), syscall.SIGKILL)
+		c.Wait(5 * time.Second)
+		if out, code := c.Picket("stop"); code != 0 {
+			t.Errorf("picket stop: exit code %d: %s", code, out)
+		}
+		b := NewBooks(c.Status())
+		c.books(b.Read)
+		if b.Read == 0 || b.Read != b.Analyzed || b.Produced != b.Written || b.Produced == 0 {
+			t.Errorf("%+v", b)
+		}
+	})
+	t.Run("another up", func(t *testing.T) {
+		t.Parallel()
+		c := NewCluster(t, bin)
+		c.Read(file, "--seed", "e2e", "--pace", "20s")
+		c.AwaitStarted()
+		kill(t, c.Supervisor(), syscall.SIGKILL)
+		c.Wait(5 * time.Second)
+		c.Read(file, "--seed", "other", "-W", "3", "--pace", "2s")
+		for !c.Ended() {
+			for name, pids := range c.Processes() {
+				if len(pids) > 1 {
+					t.Errorf("%d copies of %s", len(pids), name)
+				}
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		if !strings.Contains(c.Output(), "its configuration has changed") {
+			t.Error("it does not say that workers are wanted otherwise")
+		}
+		if n := len(c.Processes()); n != 0 {
+			t.Errorf("%d nodes still run", n)
+		}
+		if b := NewBooks(c.Status()); !b.Settled {
+			t.Errorf("not settled: %+v", b)
+		}
+	})
+}
+
+// A second up in the same spool is refused, and disturbs nothing.
+func TestSecondUp(t *testing.T) {
+	bin := binary(t)
+	file, packets := capture(t, flows())
+	c := NewCluster(t, bin)
+	c.Read(file, "--pace", "1s")
+	c.AwaitStarted()
+	d := *c
+	d.Read(file)
+	if code := d.Wait(10 * time.Second); code != 1 || !strings.Contains(d.Output(), "picket status") {
+		t.Errorf("exit code %d: %s", code, d.Output())
+	}
+	if code := c.Wait(time.Minute); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	c.books(packets)
+}
+
+// Status answers at once, whoever hangs, and says who.
+func TestStatusOfHanging(t *testing.T) {
+	bin := binary(t)
+	file, packets := capture(t, flows())
+	c := NewCluster(t, bin)
+	c.Read(file, "--pace", "4s")
+	c.AwaitStarted()
+	pids := map[string]int{"supervisor": c.Supervisor()}
+	for _, n := range c.Status().Nodes {
+		pids[n.Name] = n.PID
+	}
+	for _, victim := range []string{"worker-1", "logger-1", "hub", "supervisor"} {
+		kill(t, pids[victim], syscall.SIGSTOP)
+		begin := time.Now()
+		s := c.Status()
+		took := time.Since(begin)
+		t.Logf("%s stopped: status took %s", victim, took.Round(time.Millisecond))
+		if took > 5*time.Second {
+			t.Errorf("%s stopped: status took %s; aim 1 s", victim, took)
+		}
+		i := slices.IndexFunc(s.Nodes, func(n status.Node) bool { return n.Name == victim })
+		if i >= 0 && s.Nodes[i].State != "hangs" {
+			t.Errorf("%s is stopped, its state is %s", victim, s.Nodes[i].State)
+		}
+		kill(t, pids[victim], syscall.SIGCONT)
+	}
+	if code := c.Wait(time.Minute); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	c.books(packets)
+}
+
+// picket stop in the middle of a run: all that was produced is written.
+func TestStopDrains(t *testing.T) {
+	bin := binary(t)
+	file, packets := capture(t, flows())
+	for _, how := range []string{"stop", "signal"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			c := NewCluster(t, bin)
+			c.Read(file, "--pace", "8s", "-W", "3", "-L", "2")
+			c.AwaitStarted()
+			time.Sleep(1500 * time.Millisecond)
+			if how == "stop" {
+				if out, code := c.Picket("stop"); code != 0 {
+					t.Errorf("picket stop: exit code %d: %s", code, out)
+				}
+			} else {
+				kill(t, c.Supervisor(), syscall.SIGINT)
+			}
+			if code := c.Wait(20 * time.Second); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			b := NewBooks(c.Status())
+			c.books(b.Read)
+			if b.Read == 0 || b.Read >= packets || b.Read != b.Analyzed || b.Produced == 0 || b.Produced != b.Written {
+				t.Errorf("%+v", b)
+			}
+			order(t, c)
+		})
+	}
+}
+
+// order checks that nodes ended workers first, hub last.
+func order(t *testing.T, c *Cluster) {
+	t.Helper()
+	for _, n := range c.Status().Nodes {
+		if n.State != "stopped" && n.State != "done" || n.Restarts > 0 {
+			t.Errorf("%s is %s after %d restarts", n.Name, n.State, n.Restarts)
+		}
+	}
+}
+
+func kill(t *testing.T, pid int, sig syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(pid, sig); err != nil {
+		t.Fatalf("%v to pid %d: %v", sig, pid, err)
+	}
+}

@@ -5,11 +5,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/picket-nsm/picket/control/plan"
 	"github.com/picket-nsm/picket/host/supervisor"
 	"github.com/picket-nsm/picket/traffic/capture/afpacket"
+	"github.com/picket-nsm/picket/traffic/capture/filter"
 )
 
 // finding is one thing that was looked at before a start.
@@ -66,6 +68,11 @@ func preflight(in plan.Input) findings {
 			add(string(f.Level), "interface "+i.Name, "%s", f.Text)
 		}
 	}
+	for _, expr := range filters(in) {
+		if _, err := filter.Compile(expr, linkEthernet, 0); err != nil {
+			add("fail", "filter", "%v", err)
+		}
+	}
 	if c.Bus.URL == "" && c.Bus.Port != 0 && !supervisor.Held(c.Cluster.Spool) {
 		addr := fmt.Sprintf("127.0.0.1:%d", c.Bus.Port)
 		if l, err := net.Listen("tcp", addr); err != nil {
@@ -90,6 +97,19 @@ func preflight(in plan.Input) findings {
 		add("warn", "cluster.spool", "a cluster runs there; picket up will refuse until it has ended")
 	}
 	return out
+}
+
+// linkEthernet is LINKTYPE_ETHERNET: most mistakes in a filter do not depend on it.
+const linkEthernet = 1
+
+// filters are the tcpdump expressions of a configuration, each once.
+func filters(in plan.Input) []string {
+	all := []string{in.Config.Capture.Filter}
+	for _, i := range in.Config.Interfaces {
+		all = append(all, i.Filter)
+	}
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(s string) bool { return s == "" })
 }
 
 // writable says whether files can be made in a folder, or in the nearest one

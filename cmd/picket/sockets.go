@@ -13,6 +13,7 @@ import (
 	"github.com/picket-nsm/picket/host/engine"
 	"github.com/picket-nsm/picket/host/supervisor"
 	"github.com/picket-nsm/picket/traffic/capture/afpacket"
+	"github.com/picket-nsm/picket/traffic/capture/filter"
 )
 
 // sockets are the capture sockets of all interfaces. They belong to this
@@ -107,8 +108,7 @@ func openSockets(in plan.Input, spool string) (*sockets, error) {
 	s := &sockets{notes: wantedSockets(in)}
 	for i := range s.notes {
 		n := &s.notes[i]
-		o := afpacket.Options{RingMiB: int(n.RingSize >> 20)}
-		g, err := afpacket.OpenGroup(n.Interface, len(n.Workers), o)
+		g, err := openGroup(n)
 		if err != nil {
 			s.Close()
 			return nil, err
@@ -132,6 +132,25 @@ func openSockets(in plan.Input, spool string) (*sockets, error) {
 		return nil, fmt.Errorf("note capture sockets: %w", err)
 	}
 	return s, nil
+}
+
+// openGroup makes the sockets of one interface; the kernel runs the filter.
+func openGroup(n *socketNote) (*afpacket.Group, error) {
+	o := afpacket.Options{RingMiB: int(n.RingSize >> 20)}
+	if n.Filter != "" {
+		link, err := afpacket.Link(n.Interface)
+		if err != nil {
+			return nil, err
+		}
+		p, err := filter.Compile(n.Filter, uint16(link), 0)
+		if err != nil {
+			return nil, fmt.Errorf("filter of %s: %w", n.Interface, err)
+		}
+		if o.Filter, err = p.Kernel(); err != nil {
+			return nil, fmt.Errorf("filter of %s: %w", n.Interface, err)
+		}
+	}
+	return afpacket.OpenGroup(n.Interface, len(n.Workers), o)
 }
 
 // give hands each worker its socket.

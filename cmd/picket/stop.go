@@ -61,6 +61,9 @@ func stopCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("stop: %w", err)
 			}
+			if now {
+				return nil
+			}
 			return killed(st)
 		},
 	}

@@ -26,7 +26,7 @@ func (n *node) runWorker(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	once, err := n.claims()
+	once, ask, err := n.claims()
 	if err != nil {
 		return err
 	}
@@ -41,6 +41,7 @@ func (n *node) runWorker(ctx context.Context) (err error) {
 	defer stop()
 	var shipping group
 	shipping.start(func() error { return out.ship.Run(down) })
+	shipping.start(func() error { return ask(down) })
 	if err := n.join(ctx, out); err != nil {
 		return errors.Join(err, stopAll(stop, &shipping))
 	}

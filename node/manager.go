@@ -31,6 +31,9 @@ func (n *node) runManager(ctx context.Context) error {
 	changes := make(chan change, 1024)
 	over := make(chan struct{})
 	n.onChange = func(x cluster.Node, up bool) {
+		if _, ok := n.layout.Node(x.Name); !ok {
+			return // the hub, or a tool: not a node to Zeek
+		}
 		select {
 		case changes <- change{x, up, n.deps.Now()}:
 		case <-over:

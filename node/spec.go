@@ -12,7 +12,8 @@ import (
 // capture, how to write. It crosses the process boundary as JSON; nothing in it
 // is read from a file again.
 type Spec struct {
-	Cluster string `json:"cluster"` // name of the cluster, first token of every bus subject
+	Cluster string `json:"cluster"`       // name of the cluster, first token of every bus subject
+	Run     string `json:"run,omitempty"` // which run of the cluster: shared state is not carried over from another
 	Name    string `json:"name"`
 	Role    string `json:"role"`   // worker, logger, proxy or manager, as the layout says; hub
 	Dir     string `json:"dir"`    // working folder, spool/NAME

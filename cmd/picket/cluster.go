@@ -143,7 +143,7 @@ func credentials(spool *supervisor.Spool, in *plan.Input, survivors []supervisor
 		if err != nil {
 			return c, fmt.Errorf("%w; nodes of an earlier run are alive and nobody knows their password: picket stop ends them", err)
 		}
-		in.Bus = c.Bus
+		in.Bus, in.Run = c.Bus, c.Run
 		return c, nil
 	}
 	var c supervisor.Credentials
@@ -162,7 +162,7 @@ func credentials(spool *supervisor.Spool, in *plan.Input, survivors []supervisor
 		c = supervisor.NewCredentials(url, time.Now())
 		c.Bus.Codec = in.Config.Bus.Codec
 	}
-	in.Bus = c.Bus
+	in.Bus, in.Run = c.Bus, c.Run
 	return c, spool.SaveCredentials(c)
 }
 

@@ -21,6 +21,7 @@ import (
 type Input struct {
 	Config config.Config // paths absolute
 	Bus    node.Bus      // where the bus is, with the password
+	Run    string        // which run of the cluster this is
 	CPUs   int           // of this machine
 	// Files are capture files, absolute or - . With some, workers read them and
 	// end, and interfaces are not looked at.
@@ -111,7 +112,7 @@ func Nodes(in Input) ([]supervisor.Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan cluster %s: %w", c.Cluster.Name, err)
 	}
-	base := node.Spec{Cluster: c.Cluster.Name, Layout: text, Bus: in.Bus}
+	base := node.Spec{Cluster: c.Cluster.Name, Run: in.Run, Layout: text, Bus: in.Bus}
 	var out []supervisor.Node
 	add := func(role, name string, change func(*supervisor.Node)) {
 		n := supervisor.Node{Spec: engine.Spec{

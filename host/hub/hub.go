@@ -65,11 +65,17 @@ func Run(ctx context.Context, spec node.Spec, d Deps) (err error) {
 		return fmt.Errorf("run hub: %w", err)
 	}
 	defer func() { err = errors.Join(err, led.Close()) }()
+	w := &watch{gone: make(chan string, 1024)}
 	s, err := server.Start(server.Options{
-		Host: host, Port: port, Name: spec.Cluster, Log: d.Log,
+		Host: host, Port: port, Name: spec.Cluster, Log: d.Log, Gone: w.left,
 		Users: []server.User{{Name: spec.Bus.User, Password: spec.Bus.Token}},
 	})
 	if err != nil {
+		return fmt.Errorf("run hub: %w", err)
+	}
+	stop, err := w.start(spec, s.URL(), d)
+	if err != nil {
+		s.Stop()
 		return fmt.Errorf("run hub: %w", err)
 	}
 	led.SetState(ledger.Ready, d.Now())
@@ -86,8 +92,12 @@ func Run(ctx context.Context, spec node.Spec, d Deps) (err error) {
 		case <-ctx.Done():
 			note(led, s)
 			led.SetState(ledger.Draining, d.Now())
+			err := stop()
 			s.Stop()
 			led.SetState(ledger.Stopped, d.Now())
+			if err != nil {
+				return fmt.Errorf("run hub: %w", err)
+			}
 			return nil
 		}
 	}

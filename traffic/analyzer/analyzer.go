@@ -67,6 +67,15 @@ type Limiter interface{ LimitReached() }
 // the bytes of that packet were delivered.
 type Closer interface{ Closed(c Conn) }
 
+// Opener is an extra ability of an Analyzer: Flow calls Open once when the
+// analyzer is put onto a connection, before anything else.
+type Opener interface{ Open(c Conn) }
+
+// Remover is an extra ability of a Conn, asked for once: the analyzer being
+// called has seen what it wanted. Its service stays, and it gets no further call
+// but End.
+type Remover interface{ Remove() }
+
 // Port is a well-known port of a protocol.
 type Port struct {
 	Num   uint16
@@ -78,6 +87,8 @@ type Port struct {
 type Factory struct {
 	Name  string // Zeek's analyzer name: DNS
 	Ports []Port // responder ports that get this analyzer at once
+	// Signatures say by which first bytes it is found on other ports.
+	Signatures []Signature
 	// New returns an analyzer for a connection. It may hand out an old one
 	// again after its End.
 	New func(proto value.Proto) Analyzer

@@ -12,7 +12,7 @@ import (
 const checkLong = `Read a configuration, print what is in effect with every default, say which nodes
 it makes, and look for what would stop them: interfaces that are missing or down,
 folders that cannot be written, ports in use. Nothing is started or changed. It
-takes the flags of picket up, with the same meaning.
+takes the flags of picket up that make a configuration, with the same meaning.
 
 The exit code is 3 if the configuration is wrong (all mistakes are told, with
 file and line), and 1 if something stands in the way on this machine.`
@@ -63,6 +63,6 @@ func checkCommand() *cobra.Command {
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().BoolVar(&asJSON, "as-json", false, "print configuration, nodes and findings as JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print configuration, nodes and findings as JSON")
 	return cmd
 }

@@ -82,6 +82,7 @@ func upCommand() *cobra.Command {
 		},
 	}
 	f.add(cmd)
+	cmd.Flags().BoolVar(&f.json, "json", false, "write JSON logs instead of TSV")
 	cmd.Flags().BoolVar(&f.plain, "plain", false, "print lines also on a terminal")
 	return cmd
 }
@@ -100,7 +101,6 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.spool, "spool", "", "folder of the nodes' folders and the state (default spool)")
 	fl.StringVarP(&f.filter, "filter", "f", "", "only packets that match this tcpdump expression")
 	fl.StringVar(&f.seed, "seed", "", "key of the UIDs, for the same UIDs each time")
-	fl.BoolVar(&f.json, "json", false, "write JSON logs instead of TSV")
 	fl.BoolVarP(&f.noChecksums, "no-checksums", "C", false, "take packets with bad checksums too")
 }
 

@@ -70,12 +70,12 @@ chmod 700 "$SPOOL_DIR"
 # more order than this is needed.
 bus=nats://127.0.0.1:$PORT
 spawn_process hub hub --listen "127.0.0.1:$PORT"
-for name in $loggers manager $proxies; do spawn_process "$name" node --bus "$bus"; done
+for name in $loggers manager $proxies; do spawn_process "$name" node "$name" --bus "$bus"; done
 for i in $(seq 1 "$WORKERS"); do
   if [ -n "$READ" ]; then
-    spawn_process "worker-$i" node --bus "$bus" --no-checksums --read "$READ" --share "$i/$WORKERS"
+    spawn_process "worker-$i" node "worker-$i" --bus "$bus" --no-checksums --read "$READ" --share "$i/$WORKERS"
   else
-    spawn_process "worker-$i" node --bus "$bus" --no-checksums -i "$INTERFACE"
+    spawn_process "worker-$i" node "worker-$i" --bus "$bus" --no-checksums -i "$INTERFACE"
   fi
 done
 

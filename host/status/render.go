@@ -93,7 +93,7 @@ func header(s *Status) []string {
 	}
 	return []string{
 		fmt.Sprintf("%s  %s  up %s  %s  %d of %d nodes ready  %s", s.Cluster, s.Phase,
-			duration(s.Time.Sub(s.Started).Seconds()), sup, s.Totals.Ready, s.Totals.Nodes, bytes(s.Totals.PSS)),
+			duration(s.Time.Sub(s.Started).Seconds()), sup, s.Totals.Ready, s.Totals.Nodes, megabytes(s.Totals.PSS)),
 		"",
 	}
 }
@@ -104,7 +104,7 @@ func table(s *Status) []string {
 		row := []string{n.Name, n.Role, "-", n.State, "-", fmt.Sprint(n.Restarts), "-", "-", "", "", "", "", ""}
 		if n.PID != 0 {
 			row[2], row[4] = fmt.Sprint(n.PID), duration(n.Uptime)
-			row[6], row[7] = bytes(memory(n)), fmt.Sprintf("%.0f%%", n.CPU)
+			row[6], row[7] = megabytes(memory(n)), fmt.Sprintf("%.0f%%", n.CPU)
 		}
 		if n.Role == "worker" {
 			row[8], row[9] = fmt.Sprint(n.Received), fmt.Sprint(n.Dropped)
@@ -118,7 +118,7 @@ func table(s *Status) []string {
 		rows = append(rows, row)
 	}
 	t := s.Totals
-	rows = append(rows, []string{"all", "", "", "", "", fmt.Sprint(t.Restarts), bytes(t.PSS), "",
+	rows = append(rows, []string{"all", "", "", "", "", fmt.Sprint(t.Restarts), megabytes(t.PSS), "",
 		fmt.Sprint(t.Received), fmt.Sprint(t.Dropped), fmt.Sprint(t.Produced), fmt.Sprint(t.Written), fmt.Sprint(t.Queue)})
 	return align(rows)
 }
@@ -194,7 +194,7 @@ func memory(n Node) int64 {
 	return n.RSS
 }
 
-func bytes(n int64) string {
+func megabytes(n int64) string {
 	switch {
 	case n == 0:
 		return "-"

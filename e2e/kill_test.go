@@ -68,8 +68,9 @@ func TestKillNode(t *testing.T) {
 					}
 				}
 				lost := b.PacketsLost + b.RecordsLost + b.RecordsDropped
-				if !workers && lost > 0 {
-					t.Errorf("something was lost though no worker was killed: %+v", b)
+				// A manager holds rows of cluster.log.
+				if lost > 0 && !workers && !slices.Contains(x.victims, "manager") {
+					t.Errorf("something was lost though who was killed makes no rows: %+v", b)
 				}
 				for _, l := range b.Losers {
 					if !slices.Contains(x.victims, l) {

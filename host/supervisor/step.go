@@ -14,6 +14,11 @@ func (s *Supervisor) step(now time.Time) {
 	}
 	if s.stopping {
 		s.stopGroup(now)
+		for _, n := range s.nodes {
+			if n.phase == Down && !now.Before(n.next) {
+				s.start(n, now)
+			}
+		}
 		return
 	}
 	if len(s.left) > 0 {
@@ -174,7 +179,7 @@ func (s *Supervisor) failed(n *member, x engine.Exit, why string, now time.Time)
 	n.lastExit, n.asked = &x, false
 	n.restarts++
 	n.fails++
-	if s.stopping {
+	if s.stopping && !s.needed(n) {
 		n.enter(Stopped, now)
 		s.event(n.Name, "%s while stopping", why)
 		return
@@ -193,6 +198,19 @@ func (s *Supervisor) failed(n *member, x engine.Exit, why string, now time.Time)
 		return
 	}
 	s.event(n.Name, "%s; starts again in %s (failure %d in a row)", why, d, n.fails)
+}
+
+// needed says that others are still draining what this node must take.
+func (s *Supervisor) needed(n *member) bool {
+	if s.killing || s.cfg.StopFound || n.Role != "hub" && n.Role != "logger" {
+		return false
+	}
+	for _, o := range s.nodes {
+		if o.proc != nil && rank(o.Role) > rank(n.Role) {
+			return true
+		}
+	}
+	return false
 }
 
 // finished stops the cluster when all nodes that end by themselves have.
@@ -259,7 +277,7 @@ func (s *Supervisor) enforce(n *member, now time.Time) {
 // as what is in flight drains towards them.
 func (s *Supervisor) stopGroup(now time.Time) {
 	for _, n := range s.nodes {
-		if n.proc == nil && !n.over() {
+		if n.proc == nil && !n.over() && !(n.phase == Down && s.needed(n)) {
 			n.enter(Stopped, now)
 		}
 		n.again = false

@@ -312,6 +312,41 @@ func TestDyingNodeIsNamedAndTheOthersGoOn(t *testing.T) {
 	})
 }
 
+// What drains needs somebody to drain to.
+func TestLoggerThatDiesWhileOthersDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.ways["worker-1"] = way{drain: 8 * time.Second}
+		once := func(after time.Duration) func(int) (time.Duration, int) {
+			return func(life int) (time.Duration, int) {
+				if life > 1 {
+					return 0, 0
+				}
+				return after, 1
+			}
+		}
+		w.ways["logger-1"] = way{dies: once(12 * time.Second)}
+		w.ways["hub"] = way{dies: once(13 * time.Second)}
+		w.ways["proxy-1"] = way{dies: once(14 * time.Second)}
+		s, verdict, cancel := w.run(cluster(), State{})
+		time.Sleep(10 * time.Second)
+		cancel()
+		if err := verdict(); err != nil {
+			t.Error(err)
+		}
+		count := map[string]int{}
+		for _, l := range w.lines("start") {
+			count[strings.Fields(l)[2]]++
+		}
+		if count["logger-1"] != 2 || count["hub"] != 2 || count["proxy-1"] != 1 || count["worker-1"] != 1 {
+			t.Errorf("starts: %v", count)
+		}
+		if st := s.State(); st.Phase != PhaseStopped || find(st, "logger-1").Phase != Stopped || find(st, "hub").Phase != Stopped {
+			t.Errorf("state at the end: %+v", st)
+		}
+	})
+}
+
 func TestBackoff(t *testing.T) {
 	b := Backoff{First: time.Second, Max: time.Minute}
 	var got []string

@@ -70,9 +70,11 @@ func capture(t testing.TB, cfg trafficgen.Config) (string, uint64) {
 	return name, g.Sent().Packets
 }
 
-// flows is a capture of 20,000 packets over 20 s, long enough for connections
-// to end by themselves on the way.
-func flows() trafficgen.Config { return trafficgen.Config{Flows: 4200} }
+// flows is how many flows most tests use: 20,000 packets over 20 s, long enough
+// for connections to end by themselves on the way.
+const flows = 4200
+
+func mix() trafficgen.Config { return trafficgen.Config{Flows: flows} }
 
 // expected are the conn rows of a capture, without times, uid and what no flow
 // decides.
@@ -164,7 +166,7 @@ func logRows(t *testing.T, dir, path string) *Rows {
 // processes.
 func TestSameRows(t *testing.T) {
 	bin := binary(t)
-	generated, packets := capture(t, flows())
+	generated, packets := capture(t, mix())
 	files := map[string]uint64{generated: packets, filepath.Join(testenv.Root(t), "docs", "demo.pcap"): 0}
 	for file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
@@ -174,7 +176,7 @@ func TestSameRows(t *testing.T) {
 				for _, l := range want["conn"].Lines {
 					got = append(got, want["conn"].Key(l, append(slices.Clone(connKey), "conn_state", "history", "orig_pkts", "resp_pkts")...))
 				}
-				if d := Differ(expected(flows(), flows().Flows), slices.Sorted(slices.Values(got))); d != "" {
+				if d := Differ(expected(mix(), flows), slices.Sorted(slices.Values(got))); d != "" {
 					t.Fatalf("conn rows are not what the capture was made to give: %s", d)
 				}
 			}
@@ -208,7 +210,7 @@ func TestSameRows(t *testing.T) {
 // Several loggers share the rows; none writes over another's.
 func TestSeveralLoggers(t *testing.T) {
 	bin := binary(t)
-	file, packets := capture(t, flows())
+	file, packets := capture(t, mix())
 	want := read(t, bin, file, 1, "--seed", "e2e")
 	c := NewCluster(t, bin)
 	c.Read(file, "-W", "2", "-L", "2", "-P", "2", "--seed", "e2e")

@@ -12,6 +12,10 @@ import (
 	"github.com/picket-nsm/picket/host/status"
 )
 
+// slack is how many connections may begin or end in a block of packets, which
+// is how often a worker notes how many it has open.
+const slack = 512
+
 // exitPartial is the exit code of a run that lost something.
 const exitPartial = 4
 
@@ -19,7 +23,7 @@ const exitPartial = 4
 // itself, and the books say where everything went.
 func TestKillNode(t *testing.T) {
 	bin := binary(t)
-	file, packets := capture(t, flows())
+	file, packets := capture(t, mix())
 	want := read(t, bin, file, 1, "--seed", "e2e")
 	cases := []struct {
 		name    string
@@ -67,10 +71,14 @@ func TestKillNode(t *testing.T) {
 						}
 					}
 				}
-				lost := b.PacketsLost + b.RecordsLost + b.RecordsDropped
+				lost := b.PacketsLost + b.RecordsLost + b.RecordsDropped + b.Connections
 				// A manager holds rows of cluster.log.
 				if lost > 0 && !workers && !slices.Contains(x.victims, "manager") {
 					t.Errorf("something was lost though who was killed makes no rows: %+v", b)
+				}
+				// Each flow has a row, or was open or on its way when its worker died.
+				if rows := uint64(len(c.rows("conn").Lines)); workers && (rows > flows || rows+b.RecordsLost+b.Connections+slack < flows) {
+					t.Errorf("%d conn rows of %d flows: %+v", rows, flows, b)
 				}
 				for _, l := range b.Losers {
 					if !slices.Contains(x.victims, l) {
@@ -88,7 +96,7 @@ func TestKillNode(t *testing.T) {
 // The supervisor's death stops nobody. The next one takes the nodes over.
 func TestKillSupervisor(t *testing.T) {
 	bin := binary(t)
-	file, packets := capture(t, flows())
+	file, packets := capture(t, mix())
 	want := read(t, bin, file, 1, "--seed", "e2e")
 	t.Run("adopt", func(t *testing.T) {
 		t.Parallel()
@@ -218,7 +226,7 @@ func TestKillSupervisor(t *testing.T) {
 // A second up in the same spool is refused, and disturbs nothing.
 func TestSecondUp(t *testing.T) {
 	bin := binary(t)
-	file, packets := capture(t, flows())
+	file, packets := capture(t, mix())
 	c := NewCluster(t, bin)
 	c.Read(file, "--pace", "1s")
 	c.AwaitStarted()
@@ -236,7 +244,7 @@ func TestSecondUp(t *testing.T) {
 // Status answers at once, whoever hangs, and says who.
 func TestStatusOfHanging(t *testing.T) {
 	bin := binary(t)
-	file, packets := capture(t, flows())
+	file, packets := capture(t, mix())
 	c := NewCluster(t, bin)
 	c.Read(file, "--pace", "4s")
 	c.AwaitStarted()
@@ -268,7 +276,7 @@ func TestStatusOfHanging(t *testing.T) {
 // picket stop in the middle of a run: all that was produced is written.
 func TestStopDrains(t *testing.T) {
 	bin := binary(t)
-	file, packets := capture(t, flows())
+	file, packets := capture(t, mix())
 	for _, how := range []string{"stop", "signal"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()

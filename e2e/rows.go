@@ -127,6 +127,7 @@ func Differ(want, got []string) string {
 type Books struct {
 	Read, Analyzed, PacketsDropped, PacketsLost    uint64
 	Produced, Written, RecordsDropped, RecordsLost uint64
+	Connections                                    uint64   // open in workers that died
 	Losers                                         []string // nodes with whose death something was lost
 	Settled                                        bool
 	Remainder                                      int64
@@ -151,6 +152,7 @@ func NewBooks(s *status.Status) Books {
 	}
 	b.PacketsLost = b.lost(r.PacketTotal.Lost)
 	b.RecordsLost = b.lost(r.RecordTotal.Lost)
+	b.Connections = b.lost(r.Connections)
 	return b
 }
 

@@ -250,7 +250,7 @@ func finish(in plan.Input, spool string, sup *supervisor.Supervisor, runErr erro
 // lossy says that packets or records were taken and not delivered. What the
 // kernel dropped before we took it is in the report, and no failure of this run.
 func lossy(r *ledger.Report) bool {
-	if !r.Settled {
+	if !r.Settled || len(r.Connections) > 0 {
 		return true
 	}
 	for _, l := range []ledger.Line{r.PacketTotal, r.RecordTotal} {

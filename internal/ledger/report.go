@@ -15,6 +15,10 @@ type Report struct {
 	Packets []Line  `json:"packets"` // a line for each life of a node that reads packets
 	Records []Line  `json:"records"` // a line for each life and path
 	Foreign []Tally `json:"foreign,omitempty"`
+	// Connections that workers had open when they died: what was known of them is
+	// lost, though no record had been made of it. The number is as of the last
+	// block of packets. Records made later of those that went on begin in the middle.
+	Connections []Lost `json:"connections,omitempty"`
 
 	PacketTotal Line `json:"packet_total"`
 	RecordTotal Line `json:"record_total"`
@@ -149,6 +153,9 @@ func (r *Report) Text(w io.Writer) error {
 		return err
 	}
 	reasons(&b, "packets", &r.PacketTotal)
+	for _, x := range r.Connections {
+		fmt.Fprintf(&b, "lost: about %d connections of %s, %s; of those that went on, the rows begin later\n", x.Count, x.Node, x.Why)
+	}
 	reasons(&b, "records", &r.RecordTotal)
 	for _, f := range r.Foreign {
 		fmt.Fprintf(&b, "also written: %d records of %s from %s, whose books are not here\n", f.Records, f.Path, f.Producer)
@@ -219,5 +226,5 @@ func reasons(b *strings.Builder, unit string, l *Line) {
 // record written: nothing dropped, lost, on its way, or unexplained.
 func (r *Report) Complete() bool {
 	whole := func(l *Line) bool { return l.Produced == l.Written && l.lost() == 0 && sum(l.Dropped) == 0 }
-	return r.Settled && whole(&r.PacketTotal) && whole(&r.RecordTotal)
+	return r.Settled && len(r.Connections) == 0 && whole(&r.PacketTotal) && whole(&r.RecordTotal)
 }

@@ -20,6 +20,7 @@ const (
 	WhyHeld     = "in its hands when it died"
 	WhyQueued   = "waiting for a logger when it died"
 	WhyUnproven = "sent, not written, when it died"
+	WhyOpen     = "open when it died" // connections, which had made no record yet
 )
 
 // Settle compares the books of all lives of all nodes and says of every record
@@ -140,6 +141,9 @@ func (b *books) packets(s *Snapshot) {
 		l.Lost = append(l.Lost, Lost{l.Node, s.Start, WhyHeld, uint64(rest)})
 	}
 	b.r.Packets = append(b.r.Packets, l)
+	if n := s.Counters[FlowsOpen]; n > 0 && s.State != Stopped && b.o.Over(s) {
+		b.r.Connections = append(b.r.Connections, Lost{l.Node, s.Start, WhyOpen, n})
+	}
 }
 
 func (b *books) records(s *Snapshot) error {

@@ -159,6 +159,7 @@ func TestReportText(t *testing.T) {
 	o.w.Counter(PacketsReceived).Set(1000)
 	o.w.Counter(PacketsAnalyzed).Set(998)
 	o.w.Counter(PacketsKernel).Set(5)
+	o.w.Counter(FlowsOpen).Set(40)
 	for range 3 {
 		e := o.makeBatch("conn", 100)
 		o.write("conn", e.Seq, 100, false)
@@ -187,6 +188,7 @@ func TestReportText(t *testing.T) {
       all       316      300        1     6  
 dropped: 5 packets, kernel
 lost: 2 packets of worker-1, in its hands when it died
+lost: about 40 connections of worker-1, open when it died; of those that went on, the rows begin later
 dropped: 1 records, ship: full
 lost: 6 records of worker-1, in its hands when it died
 also written: 2 records of http from zeek-worker, whose books are not here
@@ -203,6 +205,10 @@ REMAINDER 9 dns records of worker-1 (life 7): nobody knows where they went; this
 	}
 	if r.Settled {
 		t.Error("settled")
+	}
+	o.w.SetState(Stopped, at(0))
+	if r := o.report(); len(r.Connections) > 0 {
+		t.Errorf("connections lost with a worker that stopped in order: %+v", r.Connections)
 	}
 }
 

@@ -76,6 +76,29 @@ type Opener interface{ Open(c Conn) }
 // but End.
 type Remover interface{ Remove() }
 
+// Ender is an extra ability of an Analyzer of TCP connections, asked for once:
+// it is told when nothing more is to come.
+type Ender interface {
+	// SideEnded says that a side has closed and all its bytes were delivered or
+	// given up. Once per side.
+	SideEnded(c Conn, orig bool)
+	// Interrupted says that the connection was reset, before the bytes that the
+	// reset reveals as lost; or that it is over. It may be said more than once,
+	// and bytes may still follow.
+	Interrupted(c Conn)
+}
+
+// Stream is an extra ability of a Conn of TCP, asked for once: Partial says that
+// the beginning of the connection was not seen, so that its bytes may begin in
+// the middle of something. That can change while a connection is young.
+type Stream interface{ Partial() bool }
+
+// Local is an extra ability of a Conn, asked for once: it says which ends are in
+// the local networks; known is false if there are none.
+type Local interface {
+	Local() (orig, resp, known bool)
+}
+
 // Port is a well-known port of a protocol.
 type Port struct {
 	Num   uint16

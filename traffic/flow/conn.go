@@ -20,6 +20,8 @@ var (
 	_ analyzer.Conn    = (*Conn)(nil)
 	_ analyzer.Flipper = (*Conn)(nil)
 	_ analyzer.Limiter = (*Conn)(nil)
+	_ analyzer.Stream  = (*Conn)(nil)
+	_ analyzer.Local   = (*Conn)(nil)
 )
 
 // uidCache remembers the last UID made for a connection without a side.
@@ -85,6 +87,11 @@ func (c *Conn) Violation(service, reason string, data []byte) {
 	if orig, resp := c.Bytes(); orig+resp > ignoreViolationsAfter || c.c.side == 0 {
 		return
 	}
+	if c.c.tcp != 0 {
+		if tc := c.t.tcps.get(c.c.tcp); tc.partial || tc.end[0].gapped || tc.end[1].gapped {
+			return // parsing what is not whole is too unreliable
+		}
+	}
 	s := c.t.sides.get(c.c.side)
 	if c.running > 0 && c.running <= len(s.analyzers) {
 		s.analyzers[c.running-1].failed = true
@@ -96,6 +103,9 @@ func (c *Conn) Violation(service, reason string, data []byte) {
 		}
 	}
 }
+
+// Partial says that the beginning of a TCP connection was not seen.
+func (c *Conn) Partial() bool { return c.c.tcp != 0 && c.t.tcps.get(c.c.tcp).partial }
 
 // Flip exchanges originator and responder.
 func (c *Conn) Flip() { c.t.flip(c.c) }

@@ -331,6 +331,7 @@ func (t *Table) gap(s *segment, e uint8, n uint64) {
 		t.scaledHistory(s.c, e, &end.gaps, 'G')
 		s.c.missed += n
 	}
+	end.gapped = true
 	t.deliver(s.c, e, nil, n)
 }
 
@@ -363,6 +364,7 @@ func (t *Table) checkEOF(s *segment, e uint8) {
 		return
 	}
 	end.eof = true
+	t.sideEnded(s.c, e)
 	if tc.closeDeferred {
 		if t.pending(tc, e, s.c) && tc.end[0].closed && tc.end[1].closed {
 			t.tcpWeird(s, "pending_data_when_closed")

@@ -75,6 +75,14 @@ func (n *noted) End(c analyzer.Conn) {
 	n.s.out = append(n.s.out, fmt.Sprintf("got %q %q", n.orig.String(), n.resp.String()))
 }
 
+// SideEnded and Interrupted leave a mark where in the stream they came.
+func (n *noted) SideEnded(c analyzer.Conn, orig bool) { n.side(orig).WriteString("$") }
+
+func (n *noted) Interrupted(c analyzer.Conn) {
+	n.orig.WriteString("!")
+	n.resp.WriteString("!")
+}
+
 func (n *noted) Deliver(c analyzer.Conn, orig bool, data []byte) {
 	n.stream.Deliver(c, orig, data)
 	switch string(data) {

@@ -80,19 +80,52 @@ func (t *Table) deliver(c *conn, e uint8, data []byte, n uint64) {
 	}
 }
 
-// closed tells analyzers that ask for it that one side closed or reset.
-func (t *Table) closed(c *conn) {
+// tell calls f for each analyzer of a connection that is alive.
+func (t *Table) tell(c *conn, f func(analyzer.Analyzer)) {
 	if c.flags&flagAnalyzers == 0 {
 		return
 	}
 	s := t.sides.get(c.side)
 	for i := range s.analyzers {
-		if a := &s.analyzers[i]; !a.dead {
-			if k, ok := a.a.(analyzer.Closer); ok {
-				k.Closed(&t.cur)
-			}
+		a := &s.analyzers[i]
+		if a.dead {
+			continue
+		}
+		t.cur.running = i + 1
+		f(a.a)
+		if a.failed {
+			a.dead = true
+			a.a.End(&t.cur)
 		}
 	}
+	t.cur.running = 0
+}
+
+// closed tells analyzers that ask for it that one side closed or reset.
+func (t *Table) closed(c *conn) {
+	t.tell(c, func(a analyzer.Analyzer) {
+		if k, ok := a.(analyzer.Closer); ok {
+			k.Closed(&t.cur)
+		}
+	})
+}
+
+// sideEnded tells analyzers that ask for it that all bytes of an end came.
+func (t *Table) sideEnded(c *conn, e uint8) {
+	t.tell(c, func(a analyzer.Analyzer) {
+		if k, ok := a.(analyzer.Ender); ok {
+			k.SideEnded(&t.cur, e == c.orig)
+		}
+	})
+}
+
+// interrupted tells analyzers that ask for it of a reset, or of the end.
+func (t *Table) interrupted(c *conn) {
+	t.tell(c, func(a analyzer.Analyzer) {
+		if k, ok := a.(analyzer.Ender); ok {
+			k.Interrupted(&t.cur)
+		}
+	})
 }
 
 // addHistory appends a letter.

@@ -43,6 +43,7 @@ type tcpEnd struct {
 	eof                       bool // all its bytes before the end were delivered
 	skip                      bool // reassembly was given up
 	pieces                    bool // the side table has bytes out of order
+	gapped                    bool // bytes are missing
 }
 
 // tcpState is the state of an end.
@@ -299,6 +300,7 @@ func (t *Table) segment(s *segment, b []byte, hdr int) {
 	if s.has(fRST) {
 		me.rsts++
 		t.storm(s, me.rsts, "RST_storm")
+		t.interrupted(c)
 	}
 
 	var relAck uint64

@@ -298,6 +298,7 @@ func (t *Table) endClosed(s *segment, e uint8, final bool) {
 				final, tc.deferredFinal = true, false
 			}
 			if final {
+				t.interrupted(c)
 				tc.active = false
 			}
 		}

@@ -23,6 +23,7 @@ type Turn struct {
 	Gap   uint64  // bytes that never come, in place of Data
 	Wait  float64 // seconds that pass before
 	Close bool    // the side closes
+	Reset bool    // the connection is reset
 }
 
 // Conversation is what two sides said, and what an analyzer should see in it.
@@ -60,6 +61,7 @@ func (c *Conversation) size() int {
 //	gap < 100             100 bytes of the responder are lost
 //	wait 1.5              seconds pass
 //	close >               the originator closes
+//	reset                 the connection is reset
 //	-- events --
 //	what the handler and the connection saw, a line each
 func Load(t testing.TB, dir string) []*Conversation {
@@ -178,6 +180,9 @@ func (c *Conversation) turn(line string) error {
 		return err
 	case "close":
 		c.Turns = append(c.Turns, Turn{Orig: rest == ">", Close: true})
+		return nil
+	case "reset":
+		c.Turns = append(c.Turns, Turn{Reset: true})
 		return nil
 	default:
 		return fmt.Errorf("unknown word %q", word)

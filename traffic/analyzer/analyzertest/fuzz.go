@@ -13,6 +13,7 @@ const (
 	fuzzOrig = 1 << iota
 	fuzzGap
 	fuzzClose
+	fuzzReset
 )
 
 const fuzzTurns = 64
@@ -41,6 +42,8 @@ func Fuzz(f *testing.F, h Harness) {
 				turn.Gap = uint64(n) + 1
 			case flags&fuzzClose != 0:
 				turn.Close = true
+			case flags&fuzzReset != 0:
+				turn.Reset = true
 			default:
 				n = min(n, len(in))
 				turn.Data, in = in[:n], in[n:]
@@ -71,6 +74,8 @@ func fuzzInput(c *Conversation) []byte {
 		switch {
 		case t.Gap > 0:
 			flags, n = flags|fuzzGap, int(min(t.Gap-1, 65535))
+		case t.Reset:
+			flags |= fuzzReset
 		case t.Close:
 			flags |= fuzzClose
 		}

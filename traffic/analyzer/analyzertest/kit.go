@@ -111,10 +111,8 @@ func (k *talk) turn(t *Turn, size int) {
 		if !k.rec.violated {
 			k.a.Gap(k.rec, t.Orig, t.Gap)
 		}
-	case t.Close:
-		if c, ok := k.a.(analyzer.Closer); ok && !k.rec.violated {
-			c.Closed(k.rec)
-		}
+	case t.Close, t.Reset:
+		k.stop(t)
 	default:
 		for p := range slices.Chunk(t.Data, size) {
 			k.deliver(t.Orig, p)
@@ -122,6 +120,23 @@ func (k *talk) turn(t *Turn, size int) {
 		if len(t.Data) == 0 && t.Wait == 0 {
 			k.deliver(t.Orig, nil)
 		}
+	}
+}
+
+// stop ends a side, or resets the connection.
+func (k *talk) stop(t *Turn) {
+	if k.rec.violated {
+		return
+	}
+	if e, ok := k.a.(analyzer.Ender); ok {
+		if t.Reset {
+			e.Interrupted(k.rec)
+		} else {
+			e.SideEnded(k.rec, t.Orig)
+		}
+	}
+	if c, ok := k.a.(analyzer.Closer); ok && !k.rec.violated {
+		c.Closed(k.rec)
 	}
 }
 

@@ -67,3 +67,9 @@ func (r *Recorder) Flip() {
 
 // LimitReached implements analyzer.Limiter.
 func (r *Recorder) LimitReached() { r.Eventf("limit") }
+
+// Partial implements analyzer.Stream.
+func (r *Recorder) Partial() bool { return false }
+
+// Local implements analyzer.Local: both ends are.
+func (r *Recorder) Local() (orig, resp, known bool) { return true, true, true }

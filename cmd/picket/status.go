@@ -21,7 +21,8 @@ States: waiting, starting, late (not ready in time), ready, hangs (no heartbeat,
 or stopped by a signal), draining, stopping, backoff (died, starts again soon),
 done, failed (given up), stopped, gone (died, nobody has taken note).
 
-The exit code is 0 if every node is ready or done, 4 if one is not, and 1 if no
+The exit code is 0 if every node is ready or done, or the cluster was stopped; 4 if
+a node is in another state; 1 if no
 cluster has run in the spool.`
 
 const statusExample = `  picket status
@@ -59,7 +60,7 @@ func statusCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("status: %w", err)
 			}
-			if s.Totals.Ready < s.Totals.Nodes {
+			if s.Phase != supervisor.PhaseStopped && s.Totals.Ready < s.Totals.Nodes {
 				return silent(exitPartial)
 			}
 			return nil

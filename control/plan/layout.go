@@ -40,5 +40,8 @@ func workerFlag(workers []Worker) string {
 		}
 		groups = append(groups, fmt.Sprintf("%d:%d", w.Interface+1, w.Of))
 	}
+	if groups == nil {
+		return "0"
+	}
 	return strings.Join(groups, ",")
 }

@@ -127,3 +127,10 @@ func TestNodesThatRead(t *testing.T) {
 		t.Errorf("one logger has suffix %q, tag %q", l.Suffix, l.Tag)
 	}
 }
+
+func TestNodesWithoutWorkers(t *testing.T) {
+	nodes, err := Nodes(input(nil))
+	if err != nil || len(nodes) != 4 {
+		t.Errorf("%d nodes, %v", len(nodes), err)
+	}
+}

@@ -1,0 +1,164 @@
+package zmtp
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+)
+
+// aim is how long tests wait for what takes milliseconds.
+const aim = 10 * time.Second
+
+// run starts a socket; it ends with the test, or when stop is called.
+func run(t testing.TB, cfg Config, hooks Hooks) (s *Socket, bound []string, stop func()) {
+	t.Helper()
+	s, err := New(cfg, Deps{Hooks: hooks})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bound, err = s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	var once sync.Once
+	stop = func() {
+		once.Do(func() {
+			cancel()
+			select {
+			case err := <-done:
+				if err != nil {
+					t.Errorf("run: %v", err)
+				}
+			case <-time.After(aim):
+				t.Errorf("run does not end")
+			}
+		})
+	}
+	t.Cleanup(stop)
+	return s, bound, stop
+}
+
+// inbox gathers what arrives.
+type inbox chan [][]byte
+
+func (b inbox) hooks() Hooks {
+	return Hooks{Receive: func(*Peer) Receiver {
+		return ReceiveFunc(func(m Message) { b <- m.Clone().Parts() })
+	}}
+}
+
+func (b inbox) take(t testing.TB) [][]byte {
+	t.Helper()
+	select {
+	case m := <-b:
+		return m
+	case <-time.After(aim):
+		t.Fatal("no message came")
+		return nil
+	}
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(aim); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func testCurve(t testing.TB) (server, client *Curve) {
+	t.Helper()
+	spub, ssec, err := NewKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cpub, csec, err := NewKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Curve{Server: true, Secret: ssec, Clients: []Key{cpub}}, &Curve{Secret: csec, ServerKey: spub}
+}
+
+func TestPairs(t *testing.T) {
+	pairs := []struct{ send, recv Type }{{PUB, SUB}, {PUB, XSUB}, {XPUB, SUB}, {XPUB, XSUB}, {PUSH, PULL}}
+	for _, p := range pairs {
+		for _, sendBinds := range []bool{true, false} {
+			for _, curve := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s-%s-%v-%v", p.send, p.recv, sendBinds, curve), func(t *testing.T) {
+					testPair(t, p.send, p.recv, sendBinds, curve)
+				})
+			}
+		}
+	}
+}
+
+func testPair(t *testing.T, send, recv Type, sendBinds, curve bool) {
+	sc, rc := Config{Type: send}, Config{Type: recv}
+	if curve {
+		sc.Curve, rc.Curve = testCurve(t)
+	}
+	box := make(inbox, 100)
+	var sender, receiver *Socket
+	if sendBinds {
+		sc.Bind = []string{"tcp://127.0.0.1:0"}
+		s, bound, _ := run(t, sc, Hooks{})
+		rc.Connect = bound
+		r, _, _ := run(t, rc, box.hooks())
+		sender, receiver = s, r
+	} else {
+		rc.Bind = []string{"tcp://[::1]:0"}
+		r, bound, _ := run(t, rc, box.hooks())
+		sc.Connect = bound
+		s, _, _ := run(t, sc, Hooks{})
+		sender, receiver = s, r
+	}
+	if recv.subscribes() {
+		receiver.Subscribe("a")
+		eventually(t, "subscription", func() bool { return sender.Has("a") })
+	} else {
+		eventually(t, "connection", func() bool { return sender.Peers() == 1 })
+	}
+	big := bytes.Repeat([]byte("0123456789abcdef"), 20000)
+	sent := [][][]byte{
+		{[]byte("a"), nil, []byte("x")},
+		{[]byte("ab"), big},
+		{[]byte("a"), big[:255], big[:256], big[:257], {}},
+	}
+	for _, m := range sent {
+		if err := sender.Send(m...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range sent {
+		got := box.take(t)
+		if len(got) != len(want) {
+			t.Fatalf("got %d parts, want %d", len(got), len(want))
+		}
+		for i := range want {
+			if !bytes.Equal(got[i], want[i]) {
+				t.Errorf("part %d: %d bytes differ from %d", i, len(got[i]), len(want[i]))
+			}
+		}
+	}
+	if recv.subscribes() {
+		if err := sender.Send([]byte("b")); err != nil {
+			t.Fatal(err)
+		}
+		if n := sender.Status().Unwanted; n != 1 {
+			t.Errorf("unwanted %d, want 1", n)
+		}
+		receiver.Unsubscribe("a")
+		eventually(t, "removal", func() bool { return !sender.Has("a") })
+	}
+	eventually(t, "counts", func() bool { return sender.Status().Total().Sent == 3 })
+	if c := receiver.Status().Total(); c.Received != 3 {
+		t.Errorf("received %d, want 3", c.Received)
+	}
+}

@@ -51,3 +51,11 @@ type Source interface {
 	Stats() Stats
 	Close() error
 }
+
+// Lender is an extra ability of a Source, asked for once: Lend gives the bytes
+// of the block that Next returned last to the caller, who so may keep the block,
+// and takes spare bytes, of an earlier Lend or nil, to go on with. nil: not this
+// time, copy the block. Called at most once per block, from the goroutine of Next.
+type Lender interface {
+	Lend(spare []byte) (bytes []byte)
+}

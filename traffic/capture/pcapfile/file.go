@@ -221,6 +221,13 @@ func (f *file) fill(ctx context.Context) error {
 	return f.err
 }
 
+// move goes on in another buffer, with what is left in this one.
+func (f *file) move(buf []byte) {
+	f.end = copy(buf, f.buf[f.pos:f.end])
+	f.off += int64(f.pos)
+	f.buf, f.pos = buf, 0
+}
+
 // next appends the frames of as many whole records as are in the buffer, after
 // reading on if there are none. With frames it returns no error.
 func (f *file) next(ctx context.Context, out []capture.Frame) ([]capture.Frame, error) {

@@ -192,6 +192,23 @@ func (s *Source) Next(ctx context.Context) ([]capture.Frame, error) {
 	}
 }
 
+// Lend implements capture.Lender. What is read and not parsed yet moves to the
+// spare bytes.
+func (s *Source) Lend(spare []byte) []byte {
+	if len(s.pend) > 0 {
+		return nil // frames that are not due yet lie there, too
+	}
+	if len(spare) < len(s.buf) {
+		spare = make([]byte, len(s.buf))
+	}
+	lent := s.buf
+	s.buf = spare
+	if s.cur != nil {
+		s.cur.move(spare)
+	}
+	return lent
+}
+
 func (s *Source) end(err error) ([]capture.Frame, error) {
 	s.err = err
 	return nil, err
@@ -237,4 +254,7 @@ func (s *Source) Close() error {
 	return nil
 }
 
-var _ capture.Source = (*Source)(nil)
+var (
+	_ capture.Source = (*Source)(nil)
+	_ capture.Lender = (*Source)(nil)
+)

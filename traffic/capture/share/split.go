@@ -35,7 +35,7 @@ func Split(src capture.Source, n int) (shares []capture.Source, run func(context
 	return shares, s.run
 }
 
-// block is a copy of a source's block.
+// block is a source's block: its bytes are lent by the source, or copied.
 type block struct {
 	frames []capture.Frame
 	owner  []uint16
@@ -70,6 +70,7 @@ func (s *split) run(ctx context.Context) error {
 
 func (s *split) read(ctx context.Context) error {
 	var p packet.Packet
+	lender, _ := s.src.(capture.Lender)
 	for {
 		var b *block
 		select {
@@ -83,13 +84,29 @@ func (s *split) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.fill(&p, fr, len(s.parts))
+		if !b.keep(lender, fr) {
+			b.copy(fr)
+		}
+		b.settle(&p, len(s.parts))
 		s.hand(b)
 	}
 }
 
-// fill copies a block and settles whose each packet is.
-func (b *block) fill(p *packet.Packet, fr []capture.Frame, n int) {
+// keep takes over the bytes of a block, where the source lends them.
+func (b *block) keep(lender capture.Lender, fr []capture.Frame) bool {
+	if lender == nil {
+		return false
+	}
+	lent := lender.Lend(b.buf[:cap(b.buf)])
+	if lent == nil {
+		return false
+	}
+	b.buf, b.frames = lent, append(b.frames[:0], fr...)
+	return true
+}
+
+// copy copies a block, from a source that needs its bytes back.
+func (b *block) copy(fr []capture.Frame) {
 	size := 0
 	for i := range fr {
 		size += len(fr[i].Data)
@@ -97,12 +114,20 @@ func (b *block) fill(p *packet.Packet, fr []capture.Frame, n int) {
 	if cap(b.buf) < size {
 		b.buf = make([]byte, 0, size)
 	}
-	b.buf, b.frames, b.owner = b.buf[:0], append(b.frames[:0], fr...), b.owner[:0]
+	b.buf, b.frames = b.buf[:0], append(b.frames[:0], fr...)
 	for i := range b.frames {
 		f := &b.frames[i]
 		at := len(b.buf)
 		b.buf = append(b.buf, f.Data...)
 		f.Data = b.buf[at:len(b.buf):len(b.buf)]
+	}
+}
+
+// settle decides whose each packet is.
+func (b *block) settle(p *packet.Packet, n int) {
+	b.owner = b.owner[:0]
+	for i := range b.frames {
+		f := &b.frames[i]
 		b.owner = append(b.owner, uint16(packet.ShareOf(p, uint16(f.Link), f.Data, f.WireLen, n)))
 	}
 }

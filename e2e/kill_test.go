@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/picket-nsm/picket/host/status"
+	"github.com/picket-nsm/picket/internal/procinfo"
 )
 
 // slack is how many connections may begin or end in a block of packets, which
@@ -319,4 +320,13 @@ func kill(t *testing.T, pid int, sig syscall.Signal) {
 	if err := syscall.Kill(pid, sig); err != nil {
 		t.Fatalf("%v to pid %d: %v", sig, pid, err)
 	}
+}
+
+// cpu is the time that a process has used.
+func cpu(pid int) time.Duration {
+	u, err := procinfo.Of(pid)
+	if err != nil {
+		return 0
+	}
+	return u.CPU
 }

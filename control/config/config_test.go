@@ -173,3 +173,10 @@ func TestCutAnywhere(t *testing.T) {
 		_, _ = Parse("cut.toml", []byte(text[:i]))
 	}
 }
+
+func TestNotAConfiguration(t *testing.T) {
+	_, err := Parse("trace.pcap", make([]byte, maxFile+1))
+	if err == nil || !strings.Contains(err.Error(), "is this the right file?") {
+		t.Error(err)
+	}
+}

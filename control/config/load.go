@@ -39,6 +39,9 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// maxFile bounds a configuration: finding line numbers takes time by its square.
+const maxFile = 256 << 10
+
 // Load reads a file. Paths in the Config count from the file's folder. The
 // error is an *Error, or says why the file could not be read.
 func Load(path string) (Config, error) {
@@ -56,6 +59,9 @@ func Load(path string) (Config, error) {
 // Parse reads the text of a file; name is for messages.
 func Parse(name string, text []byte) (Config, error) {
 	w := walker{file: name, lines: map[string]int{}, arrays: map[string]int{}}
+	if len(text) > maxFile {
+		return Config{}, &Error{[]Mistake{{File: name, Text: fmt.Sprintf("%d bytes: a configuration has at most %d; is this the right file?", len(text), maxFile)}}}
+	}
 	w.walk(text)
 	if len(w.mistakes) == 0 {
 		c := Default()

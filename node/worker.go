@@ -154,6 +154,7 @@ func (w *worker) tick() {
 // periodic lets the logs that go by packet time see it, each second of it.
 func (w *worker) periodic() {
 	w.due = w.now + 1
+	w.policy.Advance(w.now)
 	if w.stats != nil {
 		w.stats.Advance(w.now)
 	}

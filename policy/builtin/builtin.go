@@ -8,9 +8,11 @@ package builtin
 
 import (
 	"github.com/picket-nsm/picket/policy/builtin/conn"
+	"github.com/picket-nsm/picket/policy/builtin/tunnel"
 	"github.com/picket-nsm/picket/policy/builtin/weird"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/flow"
+	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/record"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -35,19 +37,24 @@ type Env struct {
 type Policy struct {
 	Analyzers []analyzer.Factory
 
-	conn  *conn.Log
-	weird *weird.Log
+	conn   *conn.Log
+	tunnel *tunnel.Log
+	weird  *weird.Log
 }
 
-var _ flow.Handler = (*Policy)(nil)
+var (
+	_ flow.Handler       = (*Policy)(nil)
+	_ flow.TunnelHandler = (*Policy)(nil)
+)
 
 // New opens the logs.
 func New(env Env, open Open, protocols []Protocol) *Policy {
 	cfg := weird.Default()
 	cfg.Peer = env.Peer
 	p := &Policy{
-		conn:  conn.New(open(conn.Schema())),
-		weird: weird.New(cfg, weird.Deps{Write: open(weird.Schema()), Once: env.Once, Producer: env.Producer, Start: env.Start}),
+		conn:   conn.New(open(conn.Schema())),
+		tunnel: tunnel.New(open(tunnel.Schema())),
+		weird:  weird.New(cfg, weird.Deps{Write: open(weird.Schema()), Once: env.Once, Producer: env.Producer, Start: env.Start}),
 	}
 	for _, protocol := range protocols {
 		p.Analyzers = append(p.Analyzers, protocol(open)...)
@@ -57,12 +64,19 @@ func New(env Env, open Open, protocols []Protocol) *Policy {
 
 // ConnRemoved writes the connection's row; its protocols' rows came before.
 func (p *Policy) ConnRemoved(c *flow.Conn) {
+	p.tunnel.ConnRemoved(c)
 	p.conn.ConnRemoved(c)
 	p.weird.ConnRemoved(c.ID().UID)
 }
 
 // Weird passes on what the traffic has that is odd.
 func (p *Policy) Weird(w flow.Weird) { p.weird.Weird(w) }
+
+// Tunnel notes a tunnel around a connection.
+func (p *Policy) Tunnel(tn flow.Tunnel) { p.tunnel.Tunnel(tn) }
+
+// Advance tells the logs that go by packet time how late it is.
+func (p *Policy) Advance(now packet.Time) { p.tunnel.Advance(now) }
 
 // Waiting returns how many rows wait for an answer from the cluster.
 func (p *Policy) Waiting() int { return p.weird.Waiting() }

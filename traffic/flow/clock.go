@@ -12,6 +12,7 @@ const (
 	timerDelete                    // TCP: closed, and quiet since
 	timerSession                   // an analyzer's own timeout (DNS)
 	timerFrag                      // a datagram that lacks fragments
+	timerPair                      // are two hosts with a tunnel silent for too long?
 )
 
 // timer is a deadline of a slot. It counts only while the slot has the same

@@ -74,6 +74,7 @@ type Timeouts struct {
 	TCPAttempt            float64 // tcp_attempt_delay
 	TCPClose              float64 // tcp_close_delay
 	Frag                  float64 // frag_timeout
+	IPTunnel              float64 // Tunnel::ip_tunnel_timeout
 }
 
 // Limits bound what a Table holds. Zero means the default, but for the three
@@ -85,6 +86,7 @@ type Limits struct {
 	Segments          int    // pieces out of order per direction
 	FragDatagrams     int    // datagrams waiting for fragments
 	FragTotal         int    // bytes in them
+	TunnelPairs       int    // hosts with tunnels of IP in IP or GRE between them
 	History           int    // letters in one history
 	MaxInitialWindow  uint64 // tcp_max_initial_window
 	AboveHole         uint64 // tcp_max_above_hole_without_any_acks
@@ -99,11 +101,11 @@ func Default() Config {
 		Timeouts: Timeouts{
 			TCPInactivity: 300, UDPInactivity: 60, ICMPInactivity: 60, UnknownInactivity: 60,
 			InteractiveInactivity: 3600, TCPSYN: 5, TCPSession: 6, TCPLinger: 5, TCPAttempt: 5,
-			TCPClose: 5, Frag: 300,
+			TCPClose: 5, Frag: 300, IPTunnel: 86400,
 		},
 		Limits: Limits{
 			Conns: 2_000_000, ReassemblyPerConn: 16 << 20, ReassemblyTotal: 512 << 20, Segments: 4096,
-			FragDatagrams: 16384, FragTotal: 64 << 20, History: 2048,
+			FragDatagrams: 16384, FragTotal: 64 << 20, TunnelPairs: 65536, History: 2048,
 			MaxInitialWindow: 16384, AboveHole: 16384, Excessive: 10 << 20, StormThreshold: 1000,
 		},
 	}
@@ -134,10 +136,13 @@ type Stats struct {
 	ShedSegments    uint64 // segments out of order not kept
 	ShedFragments   uint64 // datagrams given up before their time
 	ShedHistory     uint64 // history letters left out
+	ShedTunnels     uint64 // pairs of hosts forgotten early: their tunnel gets another UID
 	DroppedIP       uint64 // packets that stopped at the IP layer (no row in any log, but perhaps a weird)
 	DroppedChecksum uint64
 	DroppedHeader   uint64
-	Tunnels         uint64 // packets whose inside we do not look at yet
+
+	Tunneled    uint64 // packets found in others
+	TunnelPairs int    // hosts with tunnels of IP in IP or GRE between them now
 }
 
 // ProtoStats counts the connections of a transport.

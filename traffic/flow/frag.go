@@ -47,8 +47,8 @@ type fragments struct {
 	gens  uint32
 	queue []fragRef // by age; those gone are skipped
 	head  int
-	whole packet.Packet // the last one put together
-	buf   []byte
+	whole [MaxTunnels + 1]packet.Packet // the last one put together, by the number of tunnels around it
+	bufs  [MaxTunnels + 1][]byte
 }
 
 type fragRef struct{ slot, gen uint32 }
@@ -89,7 +89,7 @@ func (t *Table) fragment(p *packet.Packet) *packet.Packet {
 	}
 	t.assemble(d, p)
 	t.dropDatagram(slot)
-	w := &f.whole
+	w := &f.whole[t.path.n]
 	for i := range w.NWeirds {
 		// The addresses are known by now, whatever is wrong behind them.
 		t.pairWeird(p, w.Weirds[i].Name, w.Weirds[i].Addl(), w.Weirds[i].Source)
@@ -328,14 +328,15 @@ func (t *Table) fragWhole(d *datagram, p *packet.Packet) bool {
 // assemble builds the packet.
 func (t *Table) assemble(d *datagram, p *packet.Packet) {
 	f := &t.frags
-	b := append(f.buf[:0], d.hdr...)
+	n := t.path.n
+	b := append(f.bufs[n][:0], d.hdr...)
 	for _, q := range d.pieces {
 		if q.from >= d.size || q.from != len(b)-len(d.hdr) {
 			break
 		}
 		b = append(b, d.data[q.at:q.at+q.to-q.from]...)
 	}
-	f.buf = b
+	f.bufs[n] = b
 	if p.IPv6 {
 		binary.BigEndian.PutUint16(b[4:], uint16(len(b)-40))
 		setNext(b, len(d.hdr), d.proto)
@@ -344,9 +345,10 @@ func (t *Table) assemble(d *datagram, p *packet.Packet) {
 		b[6], b[7] = 0, 0
 		binary.BigEndian.PutUint16(b[10:], 0)
 	}
-	w := &f.whole
+	w := &f.whole[n]
 	packet.DecodeIP(w, b, len(b))
-	w.Time, w.Seq = p.Time, p.Seq
+	w.Time, w.Seq, w.NoChecksum = p.Time, p.Seq, p.NoChecksum
+	w.Depth = p.Depth
 	w.SrcMAC, w.DstMAC, w.HasMAC = p.SrcMAC, p.DstMAC, p.HasMAC
 }
 

@@ -17,6 +17,8 @@ func (t *Table) icmp(p *packet.Packet) {
 	slot, c, h := t.find(&k)
 	if c == nil {
 		slot, c = t.create(&k, h, srcHi, false, p, t.cfg.Timeouts.ICMPInactivity)
+	} else if t.path.n > 0 || c.flags&flagInside != 0 {
+		t.sawPath(slot, c)
 	}
 	t.setCur(slot, c)
 	e := c.end(srcHi)

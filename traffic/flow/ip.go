@@ -8,8 +8,7 @@ const maxTime = 1 << 40
 // verify reports whether a packet's checksums count.
 func (t *Table) verify(p *packet.Packet) bool { return !t.cfg.NoChecksums && !p.NoChecksum }
 
-// packet is the way of one packet through the IP layer, in Zeek's order of
-// checks.
+// packet takes a packet that was captured.
 func (t *Table) packet(p *packet.Packet) {
 	t.stats.Packets++
 	if p.Time < 0 {
@@ -22,6 +21,12 @@ func (t *Table) packet(p *packet.Packet) {
 	}
 	t.advance(p.Time)
 	t.pktTime = p.Time
+	t.datagram(p)
+}
+
+// datagram is the way of one packet through the IP layer, in Zeek's order of
+// checks. It may be the inside of another.
+func (t *Table) datagram(p *packet.Packet) {
 	if p.NWeirds > 0 {
 		t.packetWeirds(p)
 	}
@@ -63,7 +68,7 @@ func (t *Table) packetWeirds(p *packet.Packet) {
 		if w.Flow {
 			t.pairWeird(p, w.Name, w.Addl(), w.Source)
 		} else {
-			t.h.Weird(Weird{Time: t.now, Scope: WeirdNet, Name: w.Name, Addl: w.Addl(), Source: w.Source})
+			t.h.Weird(Weird{Time: t.now, Scope: WeirdNet, Name: t.tunnelName(w.Name, w.Source), Addl: w.Addl(), Source: w.Source})
 		}
 	}
 }
@@ -87,10 +92,14 @@ func (t *Table) transport(p *packet.Packet) {
 		t.udp(p)
 	case packet.ICMP, packet.ICMPv6:
 		t.icmp(p)
-	case packet.IPIP, packet.IP6IP, packet.GRE:
-		t.stats.Tunnels++ // the outer headers give no row in Zeek
+	case packet.IPIP, packet.IP6IP:
+		t.ipTunnel(p)
+	case packet.GRE:
+		t.gre(p, p.Payload, 2)
 	case packet.NoNext:
-		t.pairWeird(p, "ipv6_no_next", "", "IP")
+		if t.path.last() != packet.TunnelTeredo { // there it is a bubble
+			t.pairWeird(p, "ipv6_no_next", "", "IP")
+		}
 	default:
 		t.other(p)
 	}

@@ -8,6 +8,8 @@ func (t *Table) other(p *packet.Packet) {
 	slot, c, h := t.find(&k)
 	if c == nil {
 		slot, c = t.create(&k, h, srcHi, false, p, t.cfg.Timeouts.UnknownInactivity)
+	} else if t.path.n > 0 || c.flags&flagInside != 0 {
+		t.sawPath(slot, c)
 	}
 	t.setCur(slot, c)
 	c.last = t.pktTime

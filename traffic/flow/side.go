@@ -12,6 +12,8 @@ type side struct {
 	pieces    [2][]piece // TCP: what came before its time, by end
 	held      int        // bytes accounted for pieces
 	hist      []byte     // the whole history, once it is long
+	inside    uint32     // in a tunnel: slot of what goes with it
+	tunnel    tunnelState
 	uid       [maxUID]byte
 	uidLen    uint8
 }
@@ -40,6 +42,10 @@ func (t *Table) dropSide(c *conn) {
 	clear(s.analyzers)
 	clear(s.services)
 	s.analyzers, s.services, s.hist, s.uidLen, s.held = s.analyzers[:0], s.services[:0], s.hist[:0], 0, 0
+	s.tunnel = tunnelState{}
+	if s.inside != 0 {
+		t.dropInside(s)
+	}
 	t.sides.release(c.side)
 	c.side = 0
 }
@@ -184,6 +190,15 @@ func (t *Table) connWeird(slot uint32, c *conn, name, addl, source string) {
 
 // pairWeird reports a weird of a packet's two addresses.
 func (t *Table) pairWeird(p *packet.Packet, name, addl, source string) {
-	t.h.Weird(Weird{Time: t.now, Scope: WeirdFlow, Name: name, Addl: addl, Source: source,
+	t.h.Weird(Weird{Time: t.now, Scope: WeirdFlow, Name: t.tunnelName(name, source), Addl: addl, Source: source,
 		ID: analyzer.ID{Orig: p.Src, Resp: p.Dst, Proto: transport(p.Proto), Start: p.Time}})
+}
+
+// tunnelName is the name of a weird that an analyzer of packets found, which
+// says whether they were in a tunnel. Without a source it was no such analyzer.
+func (t *Table) tunnelName(name, source string) string {
+	if t.path.n == 0 || source == "" {
+		return name
+	}
+	return name + "_in_tunnel"
 }

@@ -43,6 +43,7 @@ const (
 	flagWeird               // something odd was reported about it
 	flagAnalyzers           // the side table has analyzers that want data
 	flagLongHist            // the history continues in the side table
+	flagInside              // it was seen in a tunnel
 )
 
 // end returns which end sent a packet whose source is the hi end or not.
@@ -58,15 +59,16 @@ func (c *conn) end(srcHi bool) uint8 {
 
 // engine is what a Table needs beside its public face.
 type engine struct {
-	secret  [4]uint64
-	uidKey  sipKey
-	local   subnets
-	conns   slab[conn]
-	tcps    slab[tcpConn]
-	sides   slab[side]
-	index   index
-	clock   clock
-	frags   fragments
+	secret [4]uint64
+	uidKey sipKey
+	local  subnets
+	conns  slab[conn]
+	tcps   slab[tcpConn]
+	sides  slab[side]
+	index  index
+	clock  clock
+	frags  fragments
+	tunnels
 	hand    uint32 // where the search for a silent connection goes on
 	gens    uint32
 	cur     Conn // the connection of the packet at hand
@@ -99,6 +101,8 @@ func newTable(cfg Config, h Handler, factories []analyzer.Factory) *Table {
 	t.local = newSubnets(cfg.LocalNets)
 	t.index.init()
 	t.frags.init()
+	t.pairs.byHosts = map[hosts]uint32{}
+	t.tunnels.handler, _ = h.(TunnelHandler)
 	t.choices.fill(factories)
 	t.cur.t, t.gone.t = t, t
 	return t
@@ -129,6 +133,7 @@ func (l *Limits) fill() {
 	set(&l.Segments, d.Segments)
 	set(&l.FragDatagrams, d.FragDatagrams)
 	set(&l.FragTotal, d.FragTotal)
+	set(&l.TunnelPairs, d.TunnelPairs)
 	set(&l.History, d.History)
 	if l.StormThreshold == 0 {
 		l.StormThreshold = d.StormThreshold
@@ -197,6 +202,9 @@ func (t *Table) create(k *key, h uint32, srcHi, flip bool, p *packet.Packet, sil
 		t.flip(c)
 	}
 	t.setSilence(slot, c, packet.Time(silence))
+	if t.path.n > 0 {
+		t.enclose(c)
+	}
 	return slot, c
 }
 
@@ -278,8 +286,11 @@ func (t *Table) sweep() {
 		return
 	}
 	t.clock.sweep(func(tm *timer) bool {
-		if tm.kind == timerFrag {
+		switch tm.kind {
+		case timerFrag:
 			return t.frags.live(tm)
+		case timerPair:
+			return t.pairs.live(tm)
 		}
 		return t.conns.get(tm.slot).gen == tm.gen
 	})
@@ -345,8 +356,12 @@ func (t *Table) advance(now packet.Time) {
 }
 
 func (t *Table) fire(tm *timer) {
-	if tm.kind == timerFrag {
+	switch tm.kind {
+	case timerFrag:
 		t.fragTimeout(tm)
+		return
+	case timerPair:
+		t.pairTimeout(tm)
 		return
 	}
 	slot := tm.slot
@@ -407,7 +422,8 @@ func (t *Table) finish() {
 		t.remove(slot)
 	}
 	t.frags.clear()
-	t.stats.FragBytes, t.stats.Frags = 0, 0
+	t.pairs.clear()
+	t.stats.FragBytes, t.stats.Frags, t.stats.TunnelPairs = 0, 0, 0
 	t.clock.heap, t.clock.dead = t.clock.heap[:0], 0
 	t.closing = false
 }

@@ -164,6 +164,8 @@ func (t *Table) tcp(p *packet.Packet) {
 	}
 	if c == nil {
 		slot, c = t.newTCP(&k, h, srcHi, sp, dp, p)
+	} else if t.path.n > 0 || c.flags&flagInside != 0 {
+		t.sawPath(slot, c)
 	}
 	t.setCur(slot, c)
 	s := segment{slot: slot, c: c, tc: t.tcps.get(c.tcp), e: c.end(srcHi)}

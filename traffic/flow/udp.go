@@ -20,6 +20,8 @@ func (t *Table) udp(p *packet.Packet) {
 		servers := &t.choices.servers[1]
 		slot, c = t.create(&k, h, srcHi, servers.has(sp) && !servers.has(dp), p, t.cfg.Timeouts.UDPInactivity)
 		t.attach(slot, c)
+	} else if t.path.n > 0 || c.flags&flagInside != 0 {
+		t.sawPath(slot, c)
 	}
 	t.setCur(slot, c)
 	// Roles, not ends: when an analyzer turns the connection round, Zeek leaves
@@ -46,6 +48,14 @@ func (t *Table) udp(p *packet.Packet) {
 	c.last = t.pktTime
 	t.noteHistory(c, 1<<role, 'D'|role<<5)
 	c.length[role] = max(c.length[role], 0) + int64(stated-8)
+	if kind := udpTunnel(c.key.port(1-c.orig), b[8:]); kind != packet.TunnelNone {
+		gen := c.gen
+		t.openUDP(slot, c, kind, role, p, b[8:])
+		if c.gen != gen {
+			return // a limit removed it
+		}
+		t.setCur(slot, c)
+	}
 	t.deliver(c, c.orig^role, b[8:], 0)
 	c.counted(c.orig^role, p)
 }

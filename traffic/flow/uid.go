@@ -12,7 +12,13 @@ const maxUID = 18
 // hashes of flow key, first packet's time and number, so they are the same
 // whichever worker sees the flow, and nobody without the key can foretell them.
 func appendUID(b []byte, k sipKey, c *conn) []byte {
-	w := [8]uint64{c.key.lo0, c.key.lo1, c.key.hi0, c.key.hi1, c.key.x, math.Float64bits(float64(c.start)), c.seq, 1}
+	w := [8]uint64{c.key.lo0, c.key.lo1, c.key.hi0, c.key.hi1, c.key.x, math.Float64bits(float64(c.start)), c.seq}
+	return appendHashed(b, k, &w)
+}
+
+// appendHashed appends the UID of seven words.
+func appendHashed(b []byte, k sipKey, w *[8]uint64) []byte {
+	w[7] = 1
 	first := k.sum(w[:]) >> 32
 	w[7] = 2
 	b = append(b, 'C')

@@ -63,6 +63,13 @@ func Decode(p *Packet, link uint16, data []byte, wireLen int) {
 	p.layers(first(link), 0, len(data))
 }
 
+// clearLink forgets all of the link layer, and the weirds.
+func (p *Packet) clearLink() {
+	p.NVLAN, p.VLAN, p.InnerVLAN = 0, 0, 0
+	p.NWeirds, p.rest, p.restEnd = 0, 0, 0
+	p.SrcMAC, p.DstMAC, p.HasMAC, p.EtherType = [6]byte{}, [6]byte{}, false, 0
+}
+
 // clearIP forgets all of the internet layer.
 func (p *Packet) clearIP() {
 	p.IP, p.Payload = nil, nil

@@ -19,10 +19,12 @@ type Weird struct {
 type weirdAddl uint8
 
 const (
-	addlNone   weirdAddl = iota
-	addlNumber           // a
-	addlMore             // (a > b)
-	addlInner            // a fixed text
+	addlNone    weirdAddl = iota
+	addlNumber            // a
+	addlMore              // (a > b)
+	addlInner             // a fixed text
+	addlVersion           // version=a
+	addlProto             // proto=a
 )
 
 // Addl is the additional text of the weird, empty for none. It may allocate.
@@ -34,6 +36,10 @@ func (w *Weird) Addl() string {
 		return "(" + strconv.Itoa(int(w.a)) + " > " + strconv.Itoa(int(w.b)) + ")"
 	case addlInner:
 		return "inner VLAN tag overwritten"
+	case addlVersion:
+		return "version=" + strconv.Itoa(int(w.a))
+	case addlProto:
+		return "proto=" + strconv.Itoa(int(w.a))
 	}
 	return ""
 }

@@ -62,6 +62,7 @@ const (
 type Log struct {
 	write func(row []value.Value)
 	row   [numColumns]value.Value
+	elems []value.Value // of the tunnel_parents
 }
 
 // New returns a Log that hands its rows to write, in the order of Schema. A row
@@ -102,6 +103,13 @@ func (l *Log) ConnRemoved(c *flow.Conn) {
 	row[colOrigPkts], row[colRespPkts] = value.Count(orig), value.Count(resp)
 	orig, resp = c.IPBytes()
 	row[colOrigIPBytes], row[colRespIPBytes] = value.Count(orig), value.Count(resp)
+	if parents := c.TunnelParents(); len(parents) > 0 {
+		l.elems = l.elems[:0]
+		for _, uid := range parents {
+			l.elems = append(l.elems, value.String(uid))
+		}
+		row[colTunnelParents] = value.Set(l.elems)
+	}
 	row[colIPProto] = value.Count(uint64(c.IPProto()))
 	l.write(row)
 }

@@ -29,6 +29,9 @@ var built = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("4") // paced clusters mostly wait
+	}
 	code := m.Run()
 	if bin, err := built(); err == nil && !testing.Short() {
 		os.RemoveAll(filepath.Dir(bin))
@@ -210,6 +213,7 @@ func TestSameRows(t *testing.T) {
 // Several loggers share the rows; none writes over another's.
 func TestSeveralLoggers(t *testing.T) {
 	bin := binary(t)
+	t.Parallel()
 	file, packets := capture(t, mix())
 	want := read(t, bin, file, 1, "--seed", "e2e")
 	c := NewCluster(t, bin)

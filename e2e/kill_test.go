@@ -24,6 +24,7 @@ const exitPartial = 4
 // itself, and the books say where everything went.
 func TestKillNode(t *testing.T) {
 	bin := binary(t)
+	t.Parallel()
 	file, packets := capture(t, mix())
 	want := read(t, bin, file, 1, "--seed", "e2e")
 	cases := []struct {
@@ -97,6 +98,7 @@ func TestKillNode(t *testing.T) {
 // The supervisor's death stops nobody. The next one takes the nodes over.
 func TestKillSupervisor(t *testing.T) {
 	bin := binary(t)
+	t.Parallel()
 	file, packets := capture(t, mix())
 	want := read(t, bin, file, 1, "--seed", "e2e")
 	t.Run("adopt", func(t *testing.T) {
@@ -227,6 +229,7 @@ func TestKillSupervisor(t *testing.T) {
 // A second up in the same spool is refused, and disturbs nothing.
 func TestSecondUp(t *testing.T) {
 	bin := binary(t)
+	t.Parallel()
 	file, packets := capture(t, mix())
 	c := NewCluster(t, bin)
 	c.Read(file, "--pace", "1s")
@@ -245,6 +248,7 @@ func TestSecondUp(t *testing.T) {
 // Status answers at once, whoever hangs, and says who.
 func TestStatusOfHanging(t *testing.T) {
 	bin := binary(t)
+	t.Parallel()
 	file, packets := capture(t, mix())
 	c := NewCluster(t, bin)
 	c.Read(file, "--pace", "4s")
@@ -277,6 +281,7 @@ func TestStatusOfHanging(t *testing.T) {
 // picket stop in the middle of a run: all that was produced is written.
 func TestStopDrains(t *testing.T) {
 	bin := binary(t)
+	t.Parallel()
 	file, packets := capture(t, mix())
 	for _, how := range []string{"stop", "signal"} {
 		t.Run(how, func(t *testing.T) {

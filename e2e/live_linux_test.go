@@ -202,6 +202,9 @@ func TestLiveKillKeepsFlows(t *testing.T) {
 
 // One of four workers is killed under load.
 func TestLiveKillUnderLoad(t *testing.T) {
+	if !Long() {
+		t.Skipf("only with %s=1", Env)
+	}
 	c := live(t, "-W", "4")
 	g := trafficgen.New(load(520_000))
 	pid := c.Node("worker-2").PID

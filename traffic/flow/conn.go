@@ -22,6 +22,10 @@ var (
 	_ analyzer.Limiter = (*Conn)(nil)
 	_ analyzer.Stream  = (*Conn)(nil)
 	_ analyzer.Local   = (*Conn)(nil)
+
+	_ analyzer.Parent   = (*Conn)(nil)
+	_ analyzer.Expecter = (*Conn)(nil)
+	_ analyzer.Remover  = (*Conn)(nil)
 )
 
 // uidCache remembers the last UID made for a connection without a side.
@@ -74,33 +78,6 @@ func (c *Conn) Confirm(service string) {
 	s.services = append(s.services, service)
 	if interactiveService(service) {
 		c.t.setSilence(c.slot, c.c, packet.Time(c.t.cfg.Timeouts.InteractiveInactivity))
-	}
-}
-
-// ignoreViolationsAfter is DPD::ignore_violations_after: behind that many bytes
-// a violation changes nothing.
-const ignoreViolationsAfter = 10 * 1024
-
-// Violation takes the analyzer being called off the connection, and its name
-// out of the service column, unless the connection has gone on for long.
-func (c *Conn) Violation(service, reason string, data []byte) {
-	if orig, resp := c.Bytes(); orig+resp > ignoreViolationsAfter || c.c.side == 0 {
-		return
-	}
-	if c.c.tcp != 0 {
-		if tc := c.t.tcps.get(c.c.tcp); tc.partial || tc.end[0].gapped || tc.end[1].gapped {
-			return // parsing what is not whole is too unreliable
-		}
-	}
-	s := c.t.sides.get(c.c.side)
-	if c.running > 0 && c.running <= len(s.analyzers) {
-		s.analyzers[c.running-1].failed = true
-	}
-	for i, have := range s.services {
-		if have == service {
-			s.services = append(s.services[:i], s.services[i+1:]...)
-			break
-		}
 	}
 }
 

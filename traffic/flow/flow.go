@@ -16,6 +16,9 @@
 //     flows have a second slot with what only TCP needs (tcp.go).
 //   - side.go: what few flows have (analyzers, service names, bytes out of
 //     order, long histories) is in a side table, found by slot.
+//   - tree.go, detect.go, expect.go, violation.go: the analyzers of a connection:
+//     by port, by signature on its first bytes, by expectation, below others;
+//     and off again.
 //   - clock.go: deadlines are in a heap of plain values. A removed flow leaves
 //     its entries there; they are recognised by generation and skipped. Timers
 //     fire before the first packet that is not earlier than they are, whichever
@@ -56,8 +59,18 @@ type Config struct {
 	Key         []byte         // secret for UIDs and the hash table, 16 bytes or more
 	LocalNets   []netip.Prefix // Site::local_nets; empty leaves local_orig and local_resp unset
 
-	Timeouts Timeouts
-	Limits   Limits
+	Detection Detection
+	Timeouts  Timeouts
+	Limits    Limits
+}
+
+// Detection is how protocols are found, and when an analyzer is taken for wrong.
+type Detection struct {
+	IgnorePorts      bool     // dpd_ignore_ports: no analyzer because of a port alone
+	BufferSize       int      // dpd_buffer_size: bytes of a connection that signatures look at; 0: the default
+	MaxChunks        int      // dpd_max_packets: in how many pieces; 0: the default, which is the most
+	ViolationsUntil  uint64   // DPD::ignore_violations_after: from so many bytes on violations change nothing; 0: never
+	IgnoreViolations []string // DPD::ignore_violations: names of analyzers that stay nevertheless
 }
 
 // Timeouts are in seconds of packet time; names are Zeek's. Zero switches one
@@ -88,6 +101,9 @@ type Limits struct {
 	FragTotal         int    // bytes in them
 	TunnelPairs       int    // hosts with tunnels of IP in IP or GRE between them
 	History           int    // letters in one history
+	Analyzers         int    // analyzers on one connection, those that are gone included
+	Expected          int    // connections that are expected
+	DetectTotal       int    // bytes kept of connections that signatures still look at
 	MaxInitialWindow  uint64 // tcp_max_initial_window
 	AboveHole         uint64 // tcp_max_above_hole_without_any_acks
 	Excessive         uint64 // tcp_excessive_data_without_further_acks
@@ -98,6 +114,7 @@ type Limits struct {
 func Default() Config {
 	return Config{
 		LocalNets: DefaultLocalNets(),
+		Detection: Detection{BufferSize: 1024, MaxChunks: 100, ViolationsUntil: 10 * 1024},
 		Timeouts: Timeouts{
 			TCPInactivity: 300, UDPInactivity: 60, ICMPInactivity: 60, UnknownInactivity: 60,
 			InteractiveInactivity: 3600, TCPSYN: 5, TCPSession: 6, TCPLinger: 5, TCPAttempt: 5,
@@ -106,6 +123,7 @@ func Default() Config {
 		Limits: Limits{
 			Conns: 2_000_000, ReassemblyPerConn: 16 << 20, ReassemblyTotal: 512 << 20, Segments: 4096,
 			FragDatagrams: 16384, FragTotal: 64 << 20, TunnelPairs: 65536, History: 2048,
+			Analyzers: 32, Expected: 1 << 16, DetectTotal: 128 << 20,
 			MaxInitialWindow: 16384, AboveHole: 16384, Excessive: 10 << 20, StormThreshold: 1000,
 		},
 	}
@@ -125,6 +143,7 @@ type Stats struct {
 
 	ReassemblyBytes int // bytes out of order now
 	FragBytes       int
+	DetectBytes     int // kept of connections that signatures look at
 
 	// How much a capture misses: ACKs of new data between established ends, and
 	// those among them that acknowledged bytes we never saw.
@@ -136,6 +155,9 @@ type Stats struct {
 	ShedSegments    uint64 // segments out of order not kept
 	ShedFragments   uint64 // datagrams given up before their time
 	ShedHistory     uint64 // history letters left out
+	ShedAnalyzers   uint64 // analyzers not added
+	ShedExpected    uint64 // expected connections forgotten
+	ShedDetections  uint64 // connections no longer looked at
 	ShedTunnels     uint64 // pairs of hosts forgotten early: their tunnel gets another UID
 	DroppedIP       uint64 // packets that stopped at the IP layer (no row in any log, but perhaps a weird)
 	DroppedChecksum uint64

@@ -1,6 +1,10 @@
 package flow
 
-import "github.com/picket-nsm/picket/zeek/value"
+import (
+	"strings"
+
+	"github.com/picket-nsm/picket/zeek/value"
+)
 
 // The server ports that Zeek's default scripts register
 // (scripts/base/protocols and packet-protocols), whether or not we have the
@@ -70,7 +74,9 @@ func interactive(p uint16) bool { return p == 21 || p == 22 || p == 23 || p == 5
 
 // interactiveService tells the analyzers of such protocols
 // (Conn::analyzer_inactivity_timeouts).
-func interactiveService(name string) bool { return name == "SSH" || name == "FTP" }
+func interactiveService(name string) bool {
+	return strings.EqualFold(name, "ssh") || strings.EqualFold(name, "ftp")
+}
 
 func transport(proto uint8) value.Proto {
 	switch proto {

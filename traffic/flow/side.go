@@ -9,6 +9,7 @@ import (
 type side struct {
 	analyzers []attached
 	services  []string   // confirmed, in order
+	failures  []string   // analyzers taken off after they had been confirmed
 	pieces    [2][]piece // TCP: what came before its time, by end
 	held      int        // bytes accounted for pieces
 	hist      []byte     // the whole history, once it is long
@@ -16,14 +17,6 @@ type side struct {
 	tunnel    tunnelState
 	uid       [maxUID]byte
 	uidLen    uint8
-}
-
-// attached is an analyzer of a connection.
-type attached struct {
-	a       analyzer.Analyzer
-	factory int
-	failed  bool // it said that the bytes are not its protocol's: take it off
-	dead    bool // it was ended
 }
 
 func (t *Table) needSide(c *conn) *side {
@@ -41,97 +34,15 @@ func (t *Table) dropSide(c *conn) {
 	}
 	clear(s.analyzers)
 	clear(s.services)
-	s.analyzers, s.services, s.hist, s.uidLen, s.held = s.analyzers[:0], s.services[:0], s.hist[:0], 0, 0
+	clear(s.failures)
+	s.analyzers, s.services, s.failures = s.analyzers[:0], s.services[:0], s.failures[:0]
+	s.hist, s.uidLen, s.held = s.hist[:0], 0, 0
 	s.tunnel = tunnelState{}
 	if s.inside != 0 {
 		t.dropInside(s)
 	}
 	t.sides.release(c.side)
 	c.side = 0
-}
-
-// deliver hands bytes to the analyzers of the connection at hand, or a gap of n
-// bytes if data is nil.
-func (t *Table) deliver(c *conn, e uint8, data []byte, n uint64) {
-	if c.flags&flagAnalyzers == 0 {
-		return
-	}
-	s := t.sides.get(c.side)
-	orig := e == c.orig
-	wanted := false
-	for i := range s.analyzers {
-		a := &s.analyzers[i]
-		if a.dead {
-			continue
-		}
-		t.cur.running = i + 1
-		if data != nil {
-			a.a.Deliver(&t.cur, orig, data)
-		} else {
-			a.a.Gap(&t.cur, orig, n)
-		}
-		if a.failed {
-			a.dead = true
-			a.a.End(&t.cur)
-			if t.choices.list[a.factory].SessionTimeout > 0 {
-				c.session = 0 // its timer goes with it
-			}
-			continue
-		}
-		wanted = true
-	}
-	t.cur.running = 0
-	if !wanted {
-		c.flags &^= flagAnalyzers
-	}
-}
-
-// tell calls f for each analyzer of a connection that is alive.
-func (t *Table) tell(c *conn, f func(analyzer.Analyzer)) {
-	if c.flags&flagAnalyzers == 0 {
-		return
-	}
-	s := t.sides.get(c.side)
-	for i := range s.analyzers {
-		a := &s.analyzers[i]
-		if a.dead {
-			continue
-		}
-		t.cur.running = i + 1
-		f(a.a)
-		if a.failed {
-			a.dead = true
-			a.a.End(&t.cur)
-		}
-	}
-	t.cur.running = 0
-}
-
-// closed tells analyzers that ask for it that one side closed or reset.
-func (t *Table) closed(c *conn) {
-	t.tell(c, func(a analyzer.Analyzer) {
-		if k, ok := a.(analyzer.Closer); ok {
-			k.Closed(&t.cur)
-		}
-	})
-}
-
-// sideEnded tells analyzers that ask for it that all bytes of an end came.
-func (t *Table) sideEnded(c *conn, e uint8) {
-	t.tell(c, func(a analyzer.Analyzer) {
-		if k, ok := a.(analyzer.Ender); ok {
-			k.SideEnded(&t.cur, e == c.orig)
-		}
-	})
-}
-
-// interrupted tells analyzers that ask for it of a reset, or of the end.
-func (t *Table) interrupted(c *conn) {
-	t.tell(c, func(a analyzer.Analyzer) {
-		if k, ok := a.(analyzer.Ender); ok {
-			k.Interrupted(&t.cur)
-		}
-	})
 }
 
 // addHistory appends a letter.

@@ -25,6 +25,7 @@ type conn struct {
 	gen         uint32
 	tcp         uint32 // slot of the TCP part
 	side        uint32 // slot in the side table
+	det         uint32 // slot of what was seen while signatures are matched
 	histSeen    uint32
 	badSums     [2]uint32 // by end; UDP: of originator and responder
 	timers      uint16    // entries in the clock
@@ -41,8 +42,9 @@ const (
 	flagLive      connFlags = 1 << iota
 	flagSame                // both ends are the same
 	flagWeird               // something odd was reported about it
-	flagAnalyzers           // the side table has analyzers that want data
+	flagAnalyzers           // somebody wants data
 	flagLongHist            // the history continues in the side table
+	flagDetect              // signatures are matched
 	flagInside              // it was seen in a tunnel
 )
 
@@ -77,12 +79,18 @@ type engine struct {
 	uid     uidCache
 	text    []byte // scratch for a weird's text or a service list
 	bufs    [][]byte
+
+	detector
+	expected expected
+	failures FailureHandler // nil: nobody asked
+	expects  ExpectHandler  // nil: nobody asked
 }
 
 // choices says which analyzers a responder port gets and which ports are
 // likely servers'.
 type choices struct {
 	tcp, udp map[uint16][]int
+	byName   map[string]int
 	list     []analyzer.Factory
 	servers  [2]portSet // TCP, UDP
 }
@@ -93,6 +101,7 @@ func newTable(cfg Config, h Handler, factories []analyzer.Factory) *Table {
 	}
 	cfg.Limits.fill()
 	cfg.Timeouts.fill()
+	cfg.Detection.fill()
 	t := &Table{cfg: cfg, h: h, now: 1} // where Zeek's clock starts
 	t.uidKey = newSipKey(cfg.Key)
 	for i := range t.secret {
@@ -104,6 +113,9 @@ func newTable(cfg Config, h Handler, factories []analyzer.Factory) *Table {
 	t.pairs.byHosts = map[hosts]uint32{}
 	t.tunnels.handler, _ = h.(TunnelHandler)
 	t.choices.fill(factories)
+	t.detector.fill(factories)
+	t.failures, _ = h.(FailureHandler)
+	t.expects, _ = h.(ExpectHandler)
 	t.cur.t, t.gone.t = t, t
 	return t
 }
@@ -117,6 +129,16 @@ func (w *Timeouts) fill() {
 	}
 	if !(w.TCPSession > 0) {
 		w.TCPSession = d.TCPSession
+	}
+}
+
+func (n *Detection) fill() {
+	d := Default().Detection
+	if n.BufferSize <= 0 {
+		n.BufferSize = d.BufferSize
+	}
+	if n.MaxChunks <= 0 || n.MaxChunks > d.MaxChunks {
+		n.MaxChunks = d.MaxChunks
 	}
 }
 
@@ -135,15 +157,19 @@ func (l *Limits) fill() {
 	set(&l.FragTotal, d.FragTotal)
 	set(&l.TunnelPairs, d.TunnelPairs)
 	set(&l.History, d.History)
+	set(&l.Analyzers, d.Analyzers)
+	set(&l.Expected, d.Expected)
+	set(&l.DetectTotal, d.DetectTotal)
 	if l.StormThreshold == 0 {
 		l.StormThreshold = d.StormThreshold
 	}
 }
 
 func (ch *choices) fill(factories []analyzer.Factory) {
-	ch.tcp, ch.udp = map[uint16][]int{}, map[uint16][]int{}
+	ch.tcp, ch.udp, ch.byName = map[uint16][]int{}, map[uint16][]int{}, map[string]int{}
 	ch.list = factories
 	for i := range factories {
+		ch.byName[factories[i].Name] = i
 		for _, p := range factories[i].Ports {
 			if p.Proto == transport(packet.TCP) {
 				ch.tcp[p.Num] = append(ch.tcp[p.Num], i)
@@ -212,31 +238,6 @@ func isBroadcast(a *packet.Addr) bool {
 	return a.Is4() && a[12]&a[13]&a[14]&a[15] == 0xff
 }
 
-// attach gives a new connection the analyzers of its responder port.
-func (t *Table) attach(slot uint32, c *conn) {
-	m := t.choices.udp
-	if c.key.proto() == packet.TCP {
-		m = t.choices.tcp
-	}
-	if len(m) == 0 {
-		return
-	}
-	list := m[c.key.port(1-c.orig)]
-	if len(list) == 0 {
-		return
-	}
-	s := t.needSide(c)
-	for _, i := range list {
-		f := &t.choices.list[i]
-		s.analyzers = append(s.analyzers, attached{a: f.New(transport(c.key.proto())), factory: i})
-		if f.SessionTimeout > 0 && c.session == 0 && c.key.proto() == packet.UDP {
-			c.session = packet.Time(f.SessionTimeout)
-			t.timer(slot, c, timerSession, t.now+c.session)
-		}
-	}
-	c.flags |= flagAnalyzers
-}
-
 // flip turns a connection round.
 func (t *Table) flip(c *conn) {
 	c.orig ^= 1
@@ -253,12 +254,10 @@ func (t *Table) remove(slot uint32) {
 	if c.side != 0 {
 		s := t.sides.get(c.side)
 		for i := range s.analyzers {
-			if a := &s.analyzers[i]; !a.dead {
-				a.dead = true
-				a.a.End(&t.gone)
-			}
+			t.end(&t.gone, s, uint32(i+1))
 		}
 	}
+	t.forget(&c.det)
 	t.h.ConnRemoved(&t.gone)
 	t.index.remove(c.hash, slot)
 	if c.side != 0 {

@@ -88,7 +88,11 @@ func (h *Harness) talk() *talk {
 // open starts a connection.
 func (k *talk) open(c *Conversation) {
 	k.rec.id, k.rec.now, k.rec.violated = c.ID, start, false
+	k.rec.children = k.rec.children[:0]
 	k.a = k.f.New(c.ID.Proto)
+	if o, ok := k.a.(analyzer.Opener); ok {
+		o.Open(k.rec)
+	}
 }
 
 // deliver hands over bytes, and spoils them afterwards.
@@ -155,6 +159,7 @@ func (k *talk) play(c *Conversation, size int) (before, after []string) {
 func (k *talk) end() (before, after []string) {
 	n := len(k.rec.lines)
 	k.a.End(k.rec)
+	k.rec.say()
 	return k.rec.lines[:n:n], k.rec.lines[n:]
 }
 

@@ -20,7 +20,8 @@ type Recorder struct {
 	id       analyzer.ID
 	now      packet.Time
 	lines    []string
-	violated bool
+	violated bool // or removed
+	children []child
 }
 
 // Eventf writes down a line. The test's handler calls it for all it is told.

@@ -129,7 +129,7 @@ func appendValue(dst []byte, v value.Value, depth int) (out []byte, bad string) 
 	case value.KindFunc:
 		return appendString(append(dst, tagVector, 1, tagString), v.Str())
 	case value.KindSet:
-		elems, unique := codec.Sorted(v.Elems())
+		elems, unique := value.Sorted(v.Elems())
 		if !unique {
 			return dst, "the same element twice in a set"
 		}
@@ -139,7 +139,7 @@ func appendValue(dst []byte, v value.Value, depth int) (out []byte, bad string) 
 		if len(pairs)%2 != 0 {
 			return dst, "a table key without value"
 		}
-		pairs, unique := codec.SortedPairs(pairs)
+		pairs, unique := value.SortedPairs(pairs)
 		if !unique {
 			return dst, "the same key twice in a table"
 		}

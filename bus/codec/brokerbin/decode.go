@@ -139,13 +139,13 @@ func (r *reader) value(depth int) value.Value {
 	case tagEnum:
 		v = value.Enum(r.str())
 	case tagSet:
-		elems, unique := codec.Sorted(r.list(1, depth))
+		elems, unique := value.Sorted(r.list(1, depth))
 		if !unique {
 			return r.fail("the same element twice in a set")
 		}
 		v = value.Set(elems)
 	case tagTable:
-		pairs, unique := codec.SortedPairs(r.list(2, depth))
+		pairs, unique := value.SortedPairs(r.list(2, depth))
 		if !unique {
 			return r.fail("the same key twice in a table")
 		}

@@ -182,17 +182,18 @@ func (t *Table) detect(c *conn, det *uint32, parent uint32, proto value.Proto, o
 		kind = pieceOrig
 	}
 	var gap [8]byte
+	kept := data
 	if data == nil {
 		kind |= pieceGap
 		binary.BigEndian.PutUint64(gap[:], n)
-		data = gap[:]
+		kept = gap[:]
 	} else {
 		d.size += uint32(len(data))
 		over = over || int(d.size) > cfg.BufferSize
 		t.match(&l)
 		over = over || proto == value.ProtoTCP && d.hopeless(l.sigs)
 	}
-	if over || !t.remember(d, kind, data) {
+	if over || !t.remember(d, kind, kept) {
 		t.forget(det)
 		return false, l.found
 	}

@@ -14,8 +14,9 @@ type ExpectHandler interface{ Expected(e analyzer.Expectation) }
 // expected is which connections are expected to have which analyzers.
 type expected struct {
 	list  map[expectKey][]awaited
-	n     int // in all of the list
-	sweep int // at how many expired ones are looked for
+	n     int         // in all of the list
+	sweep int         // at how many expired ones are looked for
+	next  packet.Time // before that nobody looks again
 }
 
 type expectKey struct {
@@ -49,8 +50,10 @@ func (t *Table) Expect(e analyzer.Expectation) {
 		}
 	}
 	if x.n >= max(x.sweep, minSweep) || x.n >= t.cfg.Limits.Expected {
-		x.expire(t.now)
-		x.sweep = 2 * x.n
+		if t.now >= x.next {
+			x.expire(t.now)
+			x.sweep = 2 * x.n
+		}
 		if x.n >= t.cfg.Limits.Expected {
 			t.stats.ShedExpected++
 			return
@@ -66,6 +69,8 @@ func (t *Table) Expect(e analyzer.Expectation) {
 
 // expire forgets what is over.
 func (x *expected) expire(now packet.Time) {
+	// A second at least, so that a full table is not gone through for each.
+	x.next = max(now+1, x.next)
 	for k, list := range x.list {
 		rest := list[:0]
 		for _, w := range list {

@@ -33,6 +33,13 @@ const Env = "PICKET_E2E_LONG"
 // Long says whether the long variants are wanted.
 func Long() bool { return os.Getenv(Env) != "" }
 
+// Seed is what chance in the tests begins with: 0, so that they do the same each
+// time, or the number in PICKET_E2E_SEED.
+func Seed() uint64 {
+	n, _ := strconv.ParseUint(os.Getenv("PICKET_E2E_SEED"), 10, 64) // none: 0
+	return n
+}
+
 // Rounds is how often a test with chance in it is done.
 func Rounds(short, long int) int {
 	if Long() {
@@ -61,6 +68,9 @@ type Cluster struct {
 	// Wrap, if set, changes the command before it starts, as to run it in a
 	// network namespace.
 	Wrap func(*exec.Cmd) *exec.Cmd
+	// Cut: a worker was restarted in order, so that flows may have two rows, one
+	// of each life.
+	Cut bool
 
 	cmd  *exec.Cmd
 	out  *output

@@ -56,7 +56,7 @@ func TestHostile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := fnv.New64a()
 			h.Write([]byte(name))
-			r := rnd.New(rnd.NewPCG(h.Sum64(), 1))
+			r := rnd.New(rnd.NewPCG(h.Sum64(), 1+Seed()))
 			for n := range Rounds(2, 8) {
 				data := spoil(r, whole, n)
 				peak := survive(t, data, 1+n%3, n)

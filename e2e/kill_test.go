@@ -49,7 +49,7 @@ func TestKillNode(t *testing.T) {
 		for round := range Rounds(1, 8) {
 			t.Run(fmt.Sprintf("%s/%d", x.name, round), func(t *testing.T) {
 				t.Parallel()
-				rnd := rand.New(rand.NewPCG(2, uint64(i*100+round)))
+				rnd := rand.New(rand.NewPCG(2+Seed(), uint64(i*100+round)))
 				c := NewCluster(t, bin)
 				c.Read(file, append([]string{"--seed", "e2e", "--pace", pace.String()}, x.args...)...)
 				c.AwaitStarted()

@@ -22,7 +22,9 @@ func (c *Cover) cover(t Tunnel, in Inside, data []byte, empty string) {
 		c.weird(t, empty)
 		return
 	}
-	c.Inside, c.Data = in, data
+	if in != InsideNothing {
+		c.Inside, c.Data = in, data
+	}
 }
 
 // ParseGeneve reads a Geneve header and passes over its options (RFC 8926).

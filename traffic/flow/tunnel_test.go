@@ -68,6 +68,10 @@ func (s *tale) Weird(w Weird) {
 	s.out = append(s.out, line+[...]string{WeirdConn: " conn", WeirdFlow: " flow", WeirdNet: " net"}[w.Scope])
 }
 
+func (s *tale) AnalyzerFailed(f *Failure) {
+	s.out = append(s.out, fmt.Sprintf("failed %s %v: %s %q", f.Analyzer, f.Packet, f.Reason, f.Data))
+}
+
 func host4(n int, proto uint8) IP {
 	return IP{Src: fmt.Sprintf("1.0.0.%d", n), Dst: fmt.Sprintf("2.0.0.%d", n), Proto: proto}
 }
@@ -212,9 +216,12 @@ var tunnelCases = []struct {
 		Tunnel::IP D 1.0.0.4:0 > 2.0.0.4:0 unknown_transport 4
 		weird exceeded_tunnel_max_depth_in_tunnel VXLAN flow
 		row E 1.0.0.9:40009 > 2.0.0.9:4789 udp DX 1,0 in D`},
-	{"vxlan violated, then good", [][]byte{over(1, 4789, []byte("no")), vxlan4(1, inner4)}, `row A 1.0.0.1:40001 > 2.0.0.1:4789 udp D 2,0`},
+	{"vxlan violated, then good", [][]byte{over(1, 4789, []byte("no")), vxlan4(1, inner4)}, `
+		failed VXLAN true: VXLAN header truncation "no"
+		row A 1.0.0.1:40001 > 2.0.0.1:4789 udp D 2,0`},
 	{"vxlan good, then violated", [][]byte{vxlan4(1, inner4), over(1, 4789, []byte("no")), vxlan4(1, inner4)}, `
 		Tunnel::VXLAN A 1.0.0.1:40001 > 2.0.0.1:4789 udp 17
+		failed VXLAN true: VXLAN header truncation "no"
 		row A 1.0.0.1:40001 > 2.0.0.1:4789 udp D 3,0 vxlan
 		row B 10.0.0.1:1000 > 10.0.0.2:2000 udp D 1,0 in A`},
 	{"vxlan empty", [][]byte{over(1, 4789, VXLAN(1, nil))}, `
@@ -242,21 +249,26 @@ var tunnelCases = []struct {
 		IPv4(back(host4(1, packet.UDP)), UDP(7777, 40001, TeredoOrigin(append(slices.Clone(bubble), 1))))}, `
 		weird Teredo_bubble_with_payload TEREDO conn
 		row A 1.0.0.1:40001 > 2.0.0.1:7777 udp Dd 1,1 teredo`},
-	{"teredo that is none", [][]byte{over(1, 3544, []byte{0, 0, 1})}, `row A 1.0.0.1:40001 > 2.0.0.1:3544 udp D 1,0`},
+	{"teredo that is none", [][]byte{over(1, 3544, []byte{0, 0, 1})}, `
+		failed TEREDO true: Bad Teredo encapsulation "\x00\x00\x01"
+		row A 1.0.0.1:40001 > 2.0.0.1:3544 udp D 1,0`},
 	{"teredo that stops to be", [][]byte{over(1, 3544, bubble), IPv4(back(host4(1, packet.UDP)), UDP(3544, 40001, bubble)),
 		over(1, 3544, []byte{0, 0, 1}), over(1, 3544, inner6)}, `
 		weird truncated_Teredo_origin_indication TEREDO conn
+		failed TEREDO true: Bad Teredo encapsulation "\x00\x00\x01"
 		row A 1.0.0.1:40001 > 2.0.0.1:3544 udp Dd 3,1 teredo`},
 	{"gtp", [][]byte{over(1, 2152, GTP(255, nil, inner4)), over(1, 2152, GTP(1, nil, nil))}, `
 		Tunnel::GTPv1 A 1.0.0.1:40001 > 2.0.0.1:2152 udp 17
 		row A 1.0.0.1:40001 > 2.0.0.1:2152 udp D 2,0 gtpv1
 		row B 10.0.0.1:1000 > 10.0.0.2:2000 udp D 1,0 in A`},
 	{"gtp violated, then good", [][]byte{over(1, 2152, GTP(255, nil, inner4[:25])), over(1, 2152, GTP(255, nil, inner4))}, `
+		failed GTPV1 true: Truncated GTPv1 ""
 		Tunnel::GTPv1 A 1.0.0.1:40001 > 2.0.0.1:2152 udp 17
 		row A 1.0.0.1:40001 > 2.0.0.1:2152 udp D 2,0
 		row B 10.0.0.1:1000 > 10.0.0.2:2000 udp D 1,0 in A`},
 	{"gtp in gtp is none", [][]byte{over(1, 2152, GTP(255, nil, over(2, 2152, GTP(255, nil, inner4))))}, `
 		Tunnel::GTPv1 A 1.0.0.1:40001 > 2.0.0.1:2152 udp 17
+		failed GTPV1 true: GTP-in-GTP ""
 		row A 1.0.0.1:40001 > 2.0.0.1:2152 udp D 1,0 gtpv1
 		row B 1.0.0.2:40002 > 2.0.0.2:2152 udp D 1,0 in A`},
 	{"gtp too deep", [][]byte{nest(4, vxlan4, over(9, 2152, GTP(255, nil, inner4)))[:]}, `

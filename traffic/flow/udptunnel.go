@@ -64,6 +64,10 @@ func (t *Table) openUDP(slot uint32, c *conn, kind packet.Tunnel, role uint8, p 
 	case packet.TunnelGTPv1:
 		h = packet.ParseGTP(b, t.path.last() == packet.TunnelGTPv1)
 	}
+	if h.Violation != "" {
+		t.notTunnel(slot, c, kind, &h, b)
+		return
+	}
 	if !t.judge(slot, c, kind, role, p, &h) {
 		return
 	}
@@ -71,24 +75,41 @@ func (t *Table) openUDP(slot uint32, c *conn, kind packet.Tunnel, role uint8, p 
 	t.unwrap(p, l, h.Inside, h.Data, p.WireLen-(len(p.Data)-len(h.Data)), 2)
 }
 
-// judge notes what the header of a UDP tunnel says about the connection, and
+// notTunnel notes that a packet is not what the tunnel's packets look like. Others
+// are then left alone, but for GTP; a confirmed service stays, since Zeek only
+// takes those of protocol analyzers away.
+func (t *Table) notTunnel(slot uint32, c *conn, kind packet.Tunnel, h *packet.Cover, b []byte) {
+	st := &t.needSide(c).tunnel
+	bit := uint8(1) << kind
+	if h.Weird.Name != "" && st.confirmed&bit != 0 {
+		t.connWeird(slot, c, h.Weird.Name, h.Weird.Addl(), h.Weird.Source)
+	}
+	if st.violated&bit != 0 {
+		return
+	}
+	st.violated |= bit
+	if t.failures == nil {
+		return
+	}
+	if kind == packet.TunnelAYIYA || kind == packet.TunnelGTPv1 {
+		b = nil // they do not say
+	}
+	t.failures.AnalyzerFailed(&Failure{Time: t.now, Packet: true, Analyzer: kind.Analyzer(), Reason: h.Violation, Data: b, ID: t.id(slot, c)})
+}
+
+// judge notes what a good header of a UDP tunnel says about the connection, and
 // reports whether there is something inside.
 func (t *Table) judge(slot uint32, c *conn, kind packet.Tunnel, role uint8, p *packet.Packet, h *packet.Cover) bool {
 	st := &t.needSide(c).tunnel
-	bit := uint8(1) << kind
-	if h.Weird.Name != "" && !h.Weird.Flow && (h.Violation == "" || st.confirmed&bit != 0) {
-		t.connWeird(slot, c, h.Weird.Name, h.Weird.Addl(), h.Weird.Source)
-	}
-	if h.Violation != "" {
-		// A confirmed service stays: Zeek only takes those of protocol analyzers away.
-		st.violated |= bit
-		return false
+	w := &h.Weird
+	if w.Name != "" && !w.Flow {
+		t.connWeird(slot, c, w.Name, w.Addl(), w.Source)
 	}
 	if h.Valid {
 		t.confirmTunnel(st, kind, role)
 	}
-	if h.Weird.Flow {
-		t.pairWeird(p, h.Weird.Name, h.Weird.Addl(), h.Weird.Source)
+	if w.Flow {
+		t.pairWeird(p, w.Name, w.Addl(), w.Source)
 	}
 	return h.Inside != packet.InsideNothing
 }

@@ -8,10 +8,12 @@ import (
 )
 
 // Failure is an analyzer that was taken off a connection although its protocol
-// had been confirmed.
+// had been confirmed; or, with Packet set, a tunnel whose header was wrong for the
+// first time, confirmed or not.
 type Failure struct {
 	Time     packet.Time // network time
-	Analyzer string      // the factory's name
+	Packet   bool        // what Zeek calls a packet analyzer; its service stays
+	Analyzer string      // the factory's name, or the tunnel's
 	Reason   string
 	Data     []byte // what was wrong; nil: not said
 	ID       analyzer.ID

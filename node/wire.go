@@ -24,7 +24,7 @@ import (
 //	  |
 //	flow.Table       connections, TCP order, fragments, timers
 //	  |
-//	analyzer         protocols: dns ...
+//	analyzer         protocols: dns ...; files.Table for the files they carry
 //	  |
 //	builtin.Policy   rows of conn.log, dns.log, weird.log ...
 //	  |              up to here function calls on one goroutine, see worker.go
@@ -57,6 +57,7 @@ func wireWorker(c wiring) (*worker, error) {
 		cfg.LocalNets = nets
 	}
 	table := flow.New(cfg, policy, policy.Analyzers)
+	table.Follow(policy.Files.Deadline())
 
 	w := &worker{
 		source: c.source, table: table, policy: policy, line: c.line, deps: c.deps, once: c.once, patience: c.patience,

@@ -174,6 +174,7 @@ func (w *worker) answers() {
 // all rows.
 func (w *worker) finish() {
 	w.table.Finish()
+	w.policy.Files.Finish(w.now)
 	if w.stats != nil {
 		w.stats.Finish(w.now)
 	}

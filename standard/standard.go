@@ -16,8 +16,8 @@ import (
 // decides which analyzer a port gets where two claim it: the first.
 func Protocols() []builtin.Protocol {
 	return []builtin.Protocol{
-		func(open builtin.Open) []analyzer.Factory {
-			log := dnslog.New(open(dnslog.Schema()))
+		func(b builtin.Base) []analyzer.Factory {
+			log := dnslog.New(b.Open(dnslog.Schema()))
 			return []analyzer.Factory{dns.Factory(dns.Default(), log.Handler)}
 		},
 	}

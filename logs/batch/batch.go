@@ -87,7 +87,7 @@ func (b *Batcher) Stream(schema *record.Schema) (*Stream, error) {
 	if err := ledger.CheckPath(schema.Path); err != nil {
 		return nil, fmt.Errorf("stream %s: %w", schema.Stream, err)
 	}
-	s := &Stream{Schema: schema, Limits: b.cfg.Limits, b: b, produced: b.deps.Ledger.Counter(ledger.Produced(schema.Path))}
+	s := &Stream{Schema: schema, Limits: record.StreamLimits(schema.Stream, b.cfg.Limits), b: b, produced: b.deps.Ledger.Counter(ledger.Produced(schema.Path))}
 	s.enc.Reset(schema)
 	b.streams = append(b.streams, s)
 	return s, nil

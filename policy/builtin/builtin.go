@@ -8,9 +8,11 @@ package builtin
 
 import (
 	"github.com/picket-nsm/picket/policy/builtin/conn"
+	fileslog "github.com/picket-nsm/picket/policy/builtin/files"
 	"github.com/picket-nsm/picket/policy/builtin/tunnel"
 	"github.com/picket-nsm/picket/policy/builtin/weird"
 	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/files"
 	"github.com/picket-nsm/picket/traffic/flow"
 	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/record"
@@ -21,9 +23,16 @@ import (
 // until that returns.
 type Open func(*record.Schema) func(row []value.Value)
 
+// Base is what the protocols of a worker build on.
+type Base struct {
+	Open  Open
+	Files *files.Table  // the files that protocols carry
+	Log   *fileslog.Log // what looks at them, and their log
+}
+
 // Protocol makes the analyzers of a protocol and the logs that take their
 // events, for one worker.
-type Protocol func(Open) []analyzer.Factory
+type Protocol func(Base) []analyzer.Factory
 
 // Env is what the policy is told of its node.
 type Env struct {
@@ -36,6 +45,7 @@ type Env struct {
 // Policy is the policy of one worker. One goroutine.
 type Policy struct {
 	Analyzers []analyzer.Factory
+	Files     *files.Table
 
 	conn   *conn.Log
 	tunnel *tunnel.Log
@@ -56,8 +66,11 @@ func New(env Env, open Open, protocols []Protocol) *Policy {
 		tunnel: tunnel.New(open(tunnel.Schema())),
 		weird:  weird.New(cfg, weird.Deps{Write: open(weird.Schema()), Once: env.Once, Producer: env.Producer, Start: env.Start}),
 	}
+	log := fileslog.New(fileslog.Default(), open(fileslog.Schema()))
+	p.Files = files.New(files.Default(), log)
+	base := Base{Open: open, Files: p.Files, Log: log}
 	for _, protocol := range protocols {
-		p.Analyzers = append(p.Analyzers, protocol(open)...)
+		p.Analyzers = append(p.Analyzers, protocol(base)...)
 	}
 	return p
 }

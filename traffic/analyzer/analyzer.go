@@ -8,6 +8,8 @@
 package analyzer
 
 import (
+	"math"
+
 	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -27,7 +29,7 @@ type ID struct {
 type Conn interface {
 	// ID returns the connection's names as they are now: a flip changes them.
 	ID() ID
-	// Now is the time of the packet at hand.
+	// Now is the network time, which never goes back.
 	Now() packet.Time
 	// Weird reports a protocol oddity of this connection.
 	Weird(name, addl, source string)
@@ -98,6 +100,19 @@ type Stream interface{ Partial() bool }
 type Local interface {
 	Local() (orig, resp, known bool)
 }
+
+// Deadline joins another machine's timers with Flow's, so that all fire in
+// order: what a file transfer's silence means depends on whether its connection
+// was over before. The machine keeps At at its next moment, Never if there is
+// none.
+type Deadline struct {
+	At     packet.Time
+	Fire   func(now packet.Time) // At is due: do it, and set At anew
+	Expire func(now packet.Time) // the input ends: what is due, or as good as due
+}
+
+// Never is later than any packet.
+const Never packet.Time = math.MaxFloat64
 
 // Port is a well-known port of a protocol.
 type Port struct {

@@ -60,8 +60,9 @@ func (t *Table) uidOf(c *conn) string {
 	return value.Borrow(t.uid.buf[:t.uid.n])
 }
 
-// Now is the time of the packet at hand, or of the clock in a timer.
-func (c *Conn) Now() packet.Time { return c.t.pktTime }
+// Now is the network time: that of the packet at hand, unless an earlier one had
+// a later time.
+func (c *Conn) Now() packet.Time { return c.t.now }
 
 // Weird reports a protocol oddity of this connection.
 func (c *Conn) Weird(name, addl, source string) { c.t.connWeird(c.slot, c.c, name, addl, source) }

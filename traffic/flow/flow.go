@@ -196,6 +196,10 @@ func (t *Table) Packet(p *packet.Packet) { t.packet(p) }
 // Advance moves the clock to the time of a packet of another worker.
 func (t *Table) Advance(now packet.Time) { t.advance(now) }
 
+// Follow makes another machine's deadlines fire among the Table's own, in
+// order. There is room for one.
+func (t *Table) Follow(d *analyzer.Deadline) { t.follow = d }
+
 // Finish ends the input: attempts and DNS sessions time out, then every
 // connection left is removed in the order of its key. The Table is empty after
 // it and can be used again.

@@ -76,6 +76,7 @@ type engine struct {
 	cur     Conn // the connection of the packet at hand
 	gone    Conn // the connection being removed
 	closing bool // at the end of input
+	follow  *analyzer.Deadline
 	uid     uidCache
 	text    []byte // scratch for a weird's text or a service list
 	bufs    [][]byte
@@ -117,6 +118,7 @@ func newTable(cfg Config, h Handler, factories []analyzer.Factory) *Table {
 	t.failures, _ = h.(FailureHandler)
 	t.expects, _ = h.(ExpectHandler)
 	t.cur.t, t.gone.t = t, t
+	t.follow = &analyzer.Deadline{At: analyzer.Never}
 	return t
 }
 
@@ -344,13 +346,20 @@ func (t *Table) advance(now packet.Time) {
 	if now > t.now && now < maxTime {
 		t.now = now
 	}
-	if len(t.clock.heap) == 0 || t.clock.heap[0].at > t.now {
+	if (len(t.clock.heap) == 0 || t.clock.heap[0].at > t.now) && t.follow.At > t.now {
 		return
 	}
 	t.pktTime = t.now
-	for len(t.clock.heap) > 0 && t.clock.heap[0].at <= t.now {
-		tm := t.clock.pop()
-		t.fire(&tm)
+	for {
+		switch due := len(t.clock.heap) > 0 && t.clock.heap[0].at <= t.now; {
+		case t.follow.At <= t.now && (!due || t.follow.At < t.clock.heap[0].at):
+			t.follow.Fire(t.now)
+		case due:
+			tm := t.clock.pop()
+			t.fire(&tm)
+		default:
+			return
+		}
 	}
 }
 
@@ -409,6 +418,9 @@ func (t *Table) finish() {
 		if tm.kind == timerAttempt || tm.kind == timerSession {
 			t.fire(&tm)
 		}
+	}
+	if t.follow.Expire != nil {
+		t.follow.Expire(t.now)
 	}
 	left := make([]uint32, 0, t.stats.Active)
 	for slot := uint32(1); slot <= t.conns.used; slot++ {

@@ -16,6 +16,18 @@ func DefaultLimits() Limits {
 	return Limits{String: 4096, Strings: 256000, Elems: 100, AllElems: 500}
 }
 
+// StreamLimits returns the limits of a stream whose others have all: those of
+// http.log cut no single string, since a URI may be long.
+func StreamLimits(stream string, all Limits) Limits {
+	switch {
+	case stream == "HTTP::LOG":
+		all.String = 0
+	case stream == "X509::LOG" && all.Elems > 0:
+		all.Elems, all.AllElems = 500, 1500
+	}
+	return all
+}
+
 // Limit cuts strings and containers of a row in place, first come first
 // served as Zeek does, and returns how many it cut. Element slices are
 // shortened, and elements of a cut string are replaced, in the row's own

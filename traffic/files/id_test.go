@@ -1,0 +1,14 @@
+package files
+
+import "testing"
+
+// The handles are what Zeek's scripts would build; the ids are what it logs.
+func TestID(t *testing.T) {
+	for _, c := range []struct{ handle, id string }{
+		{"Analyzer::ANALYZER_HTTP1470574779.148133F1110.0.2.15:49762 > 93.184.216.34:80", "FKi7Pk47Xmw8dswjRh"},
+	} {
+		if got := New(Default(), nil).id([]byte(c.handle)).String(); got != c.id {
+			t.Errorf("%s: id %s, want %s", c.handle, got, c.id)
+		}
+	}
+}

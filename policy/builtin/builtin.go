@@ -7,6 +7,7 @@
 package builtin
 
 import (
+	analyzerlog "github.com/picket-nsm/picket/policy/builtin/analyzer"
 	"github.com/picket-nsm/picket/policy/builtin/conn"
 	fileslog "github.com/picket-nsm/picket/policy/builtin/files"
 	"github.com/picket-nsm/picket/policy/builtin/tunnel"
@@ -40,6 +41,10 @@ type Env struct {
 	Producer string     // name of the node in what it claims
 	Start    uint64     // which life of the node
 	Once     weird.Once // nil: nobody else is in the cluster
+	// Expect, if not nil, hears of each connection that an analyzer expects, on
+	// the worker's goroutine: it may be another worker that gets it. Whoever hears
+	// of it there calls flow.Table.Expect on that worker's goroutine.
+	Expect func(analyzer.Expectation)
 }
 
 // Policy is the policy of one worker. One goroutine.
@@ -47,14 +52,18 @@ type Policy struct {
 	Analyzers []analyzer.Factory
 	Files     *files.Table
 
-	conn   *conn.Log
-	tunnel *tunnel.Log
-	weird  *weird.Log
+	conn     *conn.Log
+	tunnel   *tunnel.Log
+	weird    *weird.Log
+	analyzer *analyzerlog.Log
+	expect   func(analyzer.Expectation)
 }
 
 var (
-	_ flow.Handler       = (*Policy)(nil)
-	_ flow.TunnelHandler = (*Policy)(nil)
+	_ flow.Handler        = (*Policy)(nil)
+	_ flow.TunnelHandler  = (*Policy)(nil)
+	_ flow.FailureHandler = (*Policy)(nil)
+	_ flow.ExpectHandler  = (*Policy)(nil)
 )
 
 // New opens the logs.
@@ -65,6 +74,9 @@ func New(env Env, open Open, protocols []Protocol) *Policy {
 		conn:   conn.New(open(conn.Schema())),
 		tunnel: tunnel.New(open(tunnel.Schema())),
 		weird:  weird.New(cfg, weird.Deps{Write: open(weird.Schema()), Once: env.Once, Producer: env.Producer, Start: env.Start}),
+
+		analyzer: analyzerlog.New(open(analyzerlog.Schema())),
+		expect:   env.Expect,
 	}
 	log := fileslog.New(fileslog.Default(), open(fileslog.Schema()))
 	p.Files = files.New(files.Default(), log)
@@ -87,6 +99,16 @@ func (p *Policy) Weird(w flow.Weird) { p.weird.Weird(w) }
 
 // Tunnel notes a tunnel around a connection.
 func (p *Policy) Tunnel(tn flow.Tunnel) { p.tunnel.Tunnel(tn) }
+
+// AnalyzerFailed writes a row about an analyzer that was wrong.
+func (p *Policy) AnalyzerFailed(f *flow.Failure) { p.analyzer.Failed(f) }
+
+// Expected passes on which connection an analyzer expects.
+func (p *Policy) Expected(e analyzer.Expectation) {
+	if p.expect != nil {
+		p.expect(e)
+	}
+}
 
 // Advance tells the logs that go by packet time how late it is.
 func (p *Policy) Advance(now packet.Time) { p.tunnel.Advance(now) }

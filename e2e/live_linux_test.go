@@ -226,6 +226,76 @@ func TestLiveKillUnderLoad(t *testing.T) {
 	}
 }
 
+// The supervisor is killed while packets come, and a new one takes nodes and
+// sockets over: nobody sees it in the logs.
+func TestLiveAdopt(t *testing.T) {
+	c := live(t, "-W", "2")
+	before := c.Processes()
+	cfg := load(100_000)
+	g := trafficgen.New(cfg)
+	sent := c.send(g.Next, 40_000, 50_000)
+	kill(t, c.Supervisor(), syscall.SIGKILL)
+	c.Wait(5 * time.Second)
+	sent += c.send(g.Next, 20_000, 50_000)
+	c.Up("-i", "vb", "-W", "2")
+	sent += c.send(g.Next, 0, 50_000)
+	c.Await("all nodes have started", 20*time.Second)
+	for name, pids := range c.Processes() {
+		if !slices.Equal(pids, before[name]) {
+			t.Errorf("%s: pids %v, before %v", name, pids, before[name])
+		}
+	}
+	// The new supervisor holds the sockets, too: a worker's successor gets its own.
+	c.Signal("worker-1", syscall.SIGKILL)
+	c.Await("worker-1: ended (cause not known", 10*time.Second)
+	more := cfg
+	more.First = cfg.Flows
+	g = trafficgen.New(more)
+	sent += c.send(g.Next, 0, 50_000)
+	c.taken(sent)
+	b := c.stop(sent)
+	if b.PacketsDropped > 0 || b.PacketsLost > 1 {
+		t.Errorf("%+v", b)
+	}
+	whole := map[string]int{}
+	conn := c.rows("conn")
+	for _, l := range conn.Lines {
+		whole[conn.Key(l, "conn_state")]++
+	}
+	if n := uint64(2*cfg.Flows) - b.Connections - b.RecordsLost; whole["SF"] != len(conn.Lines) || uint64(len(conn.Lines)) < n {
+		t.Errorf("conn rows by state: %v, of %d flows: %+v", whole, 2*cfg.Flows, b)
+	}
+}
+
+// Nodes of the bus and the logs die while packets come: a live worker does not
+// wait for them, and what it holds meanwhile has room.
+func TestLiveKillOthers(t *testing.T) {
+	if !Long() {
+		t.Skipf("only with %s=1", Env)
+	}
+	c := live(t, "-W", "2", "-L", "2")
+	cfg := load(300_000)
+	g := trafficgen.New(cfg)
+	s := c.Status()
+	at := time.Duration(0)
+	for _, n := range s.Nodes {
+		if n.Role != "worker" {
+			at += 500 * time.Millisecond
+			k := time.AfterFunc(at, func() { _ = syscall.Kill(n.PID, syscall.SIGKILL) })
+			defer k.Stop()
+		}
+	}
+	sent := c.send(g.Next, 0, 100_000)
+	c.taken(sent)
+	b := c.stop(sent)
+	if b.PacketsDropped+b.PacketsLost+b.RecordsDropped > 0 || slices.ContainsFunc(b.Losers, func(l string) bool { return l != "manager" }) {
+		t.Errorf("%+v", b)
+	}
+	if n := len(c.rows("conn").Lines); n != cfg.Flows {
+		t.Errorf("%d conn rows of %d flows", n, cfg.Flows)
+	}
+}
+
 // load is about so many packets, in flows of 2 and of 10.
 func load(packets int) trafficgen.Config {
 	return trafficgen.Config{Flows: packets / 8, Window: 2000, Parts: [3]int{6, 1, 1}}

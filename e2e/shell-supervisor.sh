@@ -26,7 +26,7 @@ done
 left=$(pgrep -f "$work/picket" || true)
 [ -z "$left" ] || { echo "still running: $left"; exit 1; }
 
-# As root also live: a worker on a cable between two network namespaces.
+# As root also live: workers on a cable between two network namespaces.
 if [ "$(id -u)" != 0 ] || ! ip netns add "picket-a-$$" 2>/dev/null; then
   echo 'no right to make network namespaces: not tried on an interface'
   exit 0
@@ -43,13 +43,14 @@ ip -n "$a" link set va up
 ip -n "$b" link set vb up
 (cd "$root" && go build -o "$work/trafficgen" ./internal/trafficgen/cmd)
 rm -rf spool
-PICKET="$work/picket" PICKET_INTERFACE=vb PICKET_WORKERS=1 PICKET_LOGGERS=2 \
+PICKET="$work/picket" PICKET_INTERFACE=vb PICKET_WORKERS=3 PICKET_LOGGERS=2 \
   ip netns exec "$b" "$root/docs/examples/supervisor.sh" &
 script=$!
-for _ in $(seq 200); do # until the worker captures
-  ip netns exec "$b" cat /proc/net/packet | grep -q ' 0003 ' && break
+for _ in $(seq 200); do # until the workers capture
+  [ "$(ip netns exec "$b" cat /proc/net/packet | grep -c ' 0003 ')" = 3 ] && break
   sleep 0.1
 done
+sleep 0.5
 ip netns exec "$a" ./trafficgen -i va -flows 3000 -rate 20000 >/dev/null
 sleep 1
 kill -TERM "$script"
@@ -58,4 +59,4 @@ rows=$(cat spool/logger-*/conn.log | grep -vc '^#')
 [ "$rows" = 3000 ] || { echo "$rows conn rows of 3000 flows"; tail -n 5 spool/*/stderr.log; exit 1; }
 left=$(pgrep -f "$work/picket" || true)
 [ -z "$left" ] || { echo "still running: $left"; exit 1; }
-echo "live: $rows conn rows of 3000 flows, from two loggers"
+echo "live: $rows conn rows of 3000 flows, by three workers and two loggers"

@@ -16,7 +16,7 @@ type drainer interface{ Drain() }
 // drained: what the kernel has captured by then is analyzed.
 func (n *node) runWorker(ctx context.Context) (err error) {
 	var cuts []error
-	src, err := openSource(n.spec.Capture, func(err error) { cuts = append(cuts, err) })
+	src, err := openSource(&n.spec, func(err error) { cuts = append(cuts, err) })
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,8 @@ import (
 
 // openSource opens what a worker process reads: its share of capture files, the
 // ring of a socket that it inherited, or an interface of its own.
-func openSource(c Capture, cut func(error)) (capture.Source, error) {
+func openSource(s *Spec, cut func(error)) (capture.Source, error) {
+	c := s.Capture
 	switch {
 	case len(c.Files) > 0:
 		file, err := pcapfile.OpenAll(c.Files, pcapfile.Options{Pace: c.Pace, Truncated: cut})
@@ -32,7 +33,7 @@ func openSource(c Capture, cut func(error)) (capture.Source, error) {
 		// The socket's owner has set its filter.
 		return afpacket.FromFD(uintptr(c.SocketFD), c.SocketRing, afpacket.Resume{Seq: c.Resume, Dropped: c.ResumeDropped})
 	case c.Interface != "":
-		return openInterface(c)
+		return openInterface(s)
 	}
 	return nil, fmt.Errorf("worker: nothing to read: neither an interface nor a capture file is given")
 }
@@ -45,9 +46,12 @@ func filtered(src capture.Source, expr string) (capture.Source, error) {
 	return filter.Source(src, expr)
 }
 
-// openInterface captures without a supervisor; the kernel runs the filter.
-func openInterface(c Capture) (capture.Source, error) {
-	var opt afpacket.Options
+// openInterface captures without a supervisor; the kernel runs the filter. The
+// workers of a cluster share an interface by flow: they know each other by the
+// cluster's name, the bus, and what they filter.
+func openInterface(s *Spec) (capture.Source, error) {
+	c := s.Capture
+	opt := afpacket.Options{Share: s.Cluster + "\x00" + s.Bus.URL + "\x00" + c.Filter}
 	if c.Filter != "" {
 		link, err := afpacket.Link(c.Interface)
 		if err != nil {

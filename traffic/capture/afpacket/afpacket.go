@@ -39,6 +39,11 @@ type Options struct {
 	NoPromisc bool                 // leave the interface out of promiscuous mode
 	Balance   Balance              // how a group spreads packets; empty: ByFlow
 	Filter    []bpf.RawInstruction // classic BPF program over the link layer; nil: every packet
+	// Share is for processes without a supervisor: those that capture the same
+	// interface under the same name share its packets, by flow. The group is made
+	// by the first and ends with the last; flows move when one comes or goes.
+	// Empty: a group that nobody else can join.
+	Share string
 }
 
 // Balance says which packets of a group go to the same socket.

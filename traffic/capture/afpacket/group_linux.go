@@ -3,6 +3,7 @@ package afpacket
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math/bits"
 	"net"
 	"os"
@@ -83,9 +84,14 @@ func openGroup(name string, n int, o Options) (*Group, error) {
 	var fanout int
 	for i := 0; i < n; i++ {
 		fd, what, err := g.open(ifi, o)
-		if err == nil && n > 1 {
+		switch {
+		case err != nil:
+		case o.Share != "":
 			what = doFanout
-			fanout, err = g.join(fd, fanout, o.Balance)
+			_, err = g.join(fd, sharedID(name, o.Share), false, o.Balance)
+		case n > 1:
+			what = doFanout
+			fanout, err = g.join(fd, fanout, i == 0, o.Balance)
 		}
 		if err != nil {
 			g.Close()
@@ -151,9 +157,18 @@ func (g *Group) open(ifi *net.Interface, o Options) (fd int, what string, err er
 	return fd, doBind, err
 }
 
-// join puts a socket into the fanout group; the first one, for which id is 0,
-// has the kernel choose an id that nobody on this machine uses.
-func (g *Group) join(fd, id int, b Balance) (int, error) {
+// sharedID is the fanout id of a group that processes join by its name. The
+// kernel chooses ids from 0 up, so these are in the upper half.
+func sharedID(iface, share string) int {
+	h := fnv.New32a()
+	h.Write([]byte(iface + "\x00" + share))
+	v := h.Sum32()
+	return int((v>>16^v)&0x7fff | 0x8000)
+}
+
+// join puts a socket into the fanout group; for the first one of a group of our
+// own the kernel chooses an id that nobody on this machine uses.
+func (g *Group) join(fd, id int, first bool, b Balance) (int, error) {
 	mode := unix.PACKET_FANOUT_HASH | unix.PACKET_FANOUT_FLAG_DEFRAG
 	if b == ByHosts {
 		mode = unix.PACKET_FANOUT_CBPF
@@ -163,19 +178,18 @@ func (g *Group) join(fd, id int, b Balance) (int, error) {
 	if g.ring.Loopback {
 		mode |= unix.PACKET_FANOUT_FLAG_IGNORE_OUTGOING
 	}
-	first := len(g.files) == 1
 	err := joinFanout(fd, id, mode, first)
 	if errors.Is(err, unix.EINVAL) && g.ring.Loopback {
 		mode &^= unix.PACKET_FANOUT_FLAG_IGNORE_OUTGOING // before Linux 5.17
 		err = joinFanout(fd, id, mode, first)
 	}
+	if err == nil && b == ByHosts {
+		err = setProgram(fd, unix.SOL_PACKET, unix.PACKET_FANOUT_DATA, byHosts()) // the same from each
+	}
 	if err != nil || !first {
 		return id, err
 	}
 	v, err := unix.GetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT)
-	if err == nil && b == ByHosts {
-		err = setProgram(fd, unix.SOL_PACKET, unix.PACKET_FANOUT_DATA, byHosts())
-	}
 	return v & 0xffff, err
 }
 

@@ -194,6 +194,41 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// Processes without a supervisor that capture under one name share the packets;
+// others get them all.
+func TestShare(t *testing.T) {
+	n := newBench(t)
+	for _, balance := range []Balance{ByFlow, ByHosts} {
+		t.Run(string(balance), func(t *testing.T) {
+			var r []*reader
+			for _, share := range []string{"one", "one", "two", ""} {
+				err := n.b.Do(func() error {
+					s, err := Open("v1", Options{Share: share, Balance: balance})
+					if err == nil {
+						t.Cleanup(func() { s.Close() })
+						r = append(r, read(s))
+					}
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			sent := send(t, n.sender(t), trafficgen.Config{Flows: 2000}, 50_000).Packets
+			for i := range r {
+				r[i].drain(t)
+			}
+			oneEach(t, r[:2]...)
+			if a, b := r[0].packets, r[1].packets; a+b != sent || min(a, b) < sent/5 {
+				t.Errorf("two that share got %d and %d of %d packets", a, b, sent)
+			}
+			if a, b := r[2].packets, r[3].packets; a != sent || b != sent {
+				t.Errorf("the others got %d and %d of %d packets", a, b, sent)
+			}
+		})
+	}
+}
+
 // settle stops the group, drains the readers and checks that what was sent is
 // what they read plus what the kernel counted as dropped.
 func settle(t testing.TB, sent, minDrops uint64, g *Group, readers ...*reader) {

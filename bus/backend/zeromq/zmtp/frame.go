@@ -10,6 +10,8 @@ const (
 	flagMore    = 1 // more frames of this message follow
 	flagLong    = 2 // eight bytes of length, not one
 	flagCommand = 4
+
+	innerCommand = 2 // the same inside a CURVE MESSAGE
 )
 
 // frame describes the frame at the start of some bytes.

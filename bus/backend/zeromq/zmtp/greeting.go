@@ -2,7 +2,10 @@ package zmtp
 
 import "fmt"
 
-const greetingSize = 64
+const (
+	greetingSize    = 64
+	greetingVersion = 12 // up to and with the version
+)
 
 // mechanism names, as in the greeting.
 const (

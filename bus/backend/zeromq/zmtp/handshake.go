@@ -27,7 +27,10 @@ func (l *link) handshake(cfg *Config, chance io.Reader) (shaken, error) {
 		return h, fmt.Errorf("%w: %s", ErrTimeout, cfg.Handshake)
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		hint := ""
-		if cfg.Curve != nil && !cfg.Curve.Server {
+		switch {
+		case !l.greeted:
+			hint = " while greeting; libzmq does so when only one side has CURVE"
+		case cfg.Curve != nil && !cfg.Curve.Server:
 			hint = "; servers do so when the server's public key is not theirs"
 		}
 		return h, fmt.Errorf("the peer closed the connection during the handshake%s: %w", hint, io.ErrUnexpectedEOF)
@@ -41,7 +44,14 @@ func (l *link) shake(cfg *Config, chance io.Reader) (h shaken, err error) {
 		mechanism = mechCurve
 	}
 	asServer := cfg.Curve != nil && cfg.Curve.Server
-	if _, err := l.conn.Write(appendGreeting(nil, mechanism, asServer)); err != nil {
+	// Who accepts keeps its mechanism back until it knows the other's: libzmq hangs
+	// up on another mechanism before it has told its own, and nobody would know why.
+	mine := appendGreeting(nil, mechanism, asServer)
+	now := len(mine)
+	if !l.dialed {
+		now = greetingVersion
+	}
+	if _, err := l.conn.Write(mine[:now]); err != nil {
 		return h, err
 	}
 	raw, err := l.greeting()
@@ -51,6 +61,12 @@ func (l *link) shake(cfg *Config, chance io.Reader) (h shaken, err error) {
 	g, err := parseGreeting(raw)
 	if err != nil {
 		return h, err
+	}
+	l.greeted = true
+	if now < len(mine) {
+		if _, err := l.conn.Write(mine[now:]); err != nil && g.mechanism == mechanism {
+			return h, err
+		}
 	}
 	if g.mechanism != mechanism {
 		return h, fmt.Errorf("%w: we have %s, the peer has %s", ErrMechanism, mechanism, g.mechanism)

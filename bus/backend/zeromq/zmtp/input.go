@@ -178,10 +178,10 @@ func (in *input) nextSealed() (k kind, m Message, command []byte, err error) {
 		}
 		in.plain = opened
 		flags := in.plain[start+gap]
-		if flags&^(flagMore|flagCommand) != 0 || flags == flagMore|flagCommand {
+		if flags&^(flagMore|innerCommand) != 0 || flags == flagMore|innerCommand {
 			return nothing, m, nil, curveError(fmt.Sprintf("inner flags %#02x", flags))
 		}
-		if flags == flagCommand {
+		if flags == innerCommand {
 			command = in.plain[start+gap+1:]
 			in.plain = in.plain[:start]
 			return aCommand, m, command, nil

@@ -20,6 +20,9 @@ type link struct {
 	now  shaken
 	done chan struct{} // the reader has ended
 
+	dialed  bool // we connected
+	greeted bool // the peer's greeting was read
+
 	reads atomic.Uint64 // how often bytes came, for the heartbeat
 	once  sync.Once
 	err   error // what ended the connection first
@@ -39,7 +42,7 @@ func (l *link) fail(err error) {
 
 // serve runs a connection from greeting to end. p is nil for one that came in.
 func (s *Socket) serve(conn net.Conn, endpoint string, p *Peer) {
-	l := &link{s: s, p: p, conn: conn, done: make(chan struct{})}
+	l := &link{s: s, p: p, conn: conn, dialed: p != nil, done: make(chan struct{})}
 	l.in = input{maxMessage: s.cfg.MaxMessage, maxParts: s.cfg.MaxParts}
 	remote := remoteName(conn)
 	if !s.track(l) {
@@ -242,7 +245,10 @@ func (l *link) writeSealed(out []byte) error {
 			// The byte before the body belongs to the header, and is done with.
 			flagsAt := at + f.head - 1
 			saved := out[flagsAt]
-			out[flagsAt] = f.flags &^ flagLong
+			out[flagsAt] = f.flags & flagMore
+			if f.flags&flagCommand != 0 {
+				out[flagsAt] = innerCommand
+			}
 			at += f.head + f.size
 			l.sealed = l.now.session.seal(l.sealed, out[flagsAt:at])
 			out[flagsAt] = saved

@@ -24,9 +24,10 @@ type floor struct {
 
 func floors() map[string]floor {
 	return map[string]floor{
-		"conn":  {rows: 90, traces: 80},
-		"dns":   {rows: 90},
-		"weird": {traces: 45, badIDs: 1},
+		"conn":   {rows: 90, traces: 80},
+		"dns":    {rows: 90},
+		"tunnel": {rows: 90, badIDs: 18},
+		"weird":  {traces: 45, badIDs: 1},
 	}
 }
 

@@ -28,6 +28,11 @@
 //     tcp.go walks through one segment, tcpstate.go is the state machine,
 //     reasm.go puts bytes in order and finds gaps.
 //   - frag.go: IP fragments.
+//   - tunnel.go, udptunnel.go, pairs.go: packets in packets. The path of tunnels
+//     around the packet at hand is a small array; each tunnel is a connection or
+//     a pair of hosts. What is inside takes the way from the IP header on again,
+//     at most MaxTunnels times, and a connection keeps the path it was last seen
+//     in, and its parents.
 //
 // A Table belongs to one goroutine, owns every flow in it and all bytes it
 // buffers, and keeps no slice of a packet after Packet returns. It never reads

@@ -4,8 +4,10 @@
 // It stands between capture (which hands out bytes) and flow (which decides
 // what they mean). Decode fills a Packet in place, allocates nothing, never
 // fails and never panics: bad traffic gives what could be read, and a weird.
-// It owns nothing: a Packet's slices belong to whoever owns the bytes. It never
-// looks behind the IP headers, so tunnels and transports are flow's business.
+// It owns nothing: a Packet's slices belong to whoever owns the bytes. Decode
+// never looks behind the IP headers: transports are flow's business, and flow
+// decides which packets are tunnels. What their headers say is here too, as pure
+// functions (ParseGRE, ParseVXLAN ...), and so is decoding of what is inside.
 package packet
 
 // Time is packet time: seconds since 1970-01-01 UTC, a double as in Zeek. It

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/picket-nsm/picket/host/status"
+	"github.com/picket-nsm/picket/host/supervisor"
 )
 
 // Env is the variable that asks for the long variants: more rounds, all traces.
@@ -197,16 +198,21 @@ func (c *Cluster) Node(name string) status.Node {
 	return s.Nodes[i]
 }
 
-// Signal sends a signal to a node.
-func (c *Cluster) Signal(name string, sig syscall.Signal) {
+// Signal sends a signal to a node. It returns false where the node does not run
+// at this moment.
+func (c *Cluster) Signal(name string, sig syscall.Signal) bool {
 	c.T.Helper()
-	pid := c.Node(name).PID
-	if pid == 0 {
-		c.T.Fatalf("%s does not run; picket up said:\n%s", name, c.Output())
+	// Not from picket status, which takes its time to measure CPU.
+	st, err := supervisor.LoadState(c.Spool)
+	if err != nil {
+		c.T.Fatal(err)
 	}
-	if err := syscall.Kill(pid, sig); err != nil {
-		c.T.Fatalf("%v to %s, pid %d: %v", sig, name, pid, err)
+	for _, n := range st.Nodes {
+		if n.Name == name && n.Handle.PID > 0 {
+			return syscall.Kill(n.Handle.PID, sig) == nil
+		}
 	}
+	return false
 }
 
 // Processes finds the nodes that run in this cluster's spool, as ps would: by

@@ -173,7 +173,9 @@ func TestLiveKillKeepsFlows(t *testing.T) {
 	if total != flows {
 		t.Errorf("%d flows are open in the workers, %d were begun", total, flows)
 	}
-	c.Signal("worker-2", syscall.SIGKILL)
+	if !c.Signal("worker-2", syscall.SIGKILL) {
+		t.Fatal("worker-2 does not run")
+	}
 	sent += c.send(g.Next, 0, 50_000)
 	c.taken(sent)
 	b := c.stop(sent)
@@ -246,7 +248,9 @@ func TestLiveAdopt(t *testing.T) {
 		}
 	}
 	// The new supervisor holds the sockets, too: a worker's successor gets its own.
-	c.Signal("worker-1", syscall.SIGKILL)
+	if !c.Signal("worker-1", syscall.SIGKILL) {
+		t.Fatal("worker-1 does not run")
+	}
 	c.Await("worker-1: ended (cause not known", 10*time.Second)
 	more := cfg
 	more.First = cfg.Flows

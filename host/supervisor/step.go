@@ -166,6 +166,9 @@ func (s *Supervisor) exit(x exited, now time.Time) {
 		s.event(n.Name, "done")
 	case n.phase == Stopping:
 		n.enter(Stopped, now)
+		if !worked && !n.killed && !x.exit.Unknown {
+			s.event(n.Name, "%s while stopping", x.exit)
+		}
 	default:
 		if s.deps.Evidence != nil {
 			n.stderr = s.deps.Evidence(n.Name)

@@ -45,6 +45,10 @@ type Config struct {
 	MaxPeers   int         // connections on each side; default 4096
 }
 
+// Property is what the broker's sockets say in their handshake, so that Picket
+// nodes know that it filters by subscriptions that may not have reached them yet.
+const Property = "X-Picket-Broker"
+
 // Side tells the two sockets apart.
 type Side uint8
 
@@ -105,7 +109,7 @@ func New(cfg Config, deps Deps) (*Broker, error) {
 		}
 		return func(e zmtp.Event) { deps.Monitor(s, e) }
 	}
-	base := zmtp.Config{Curve: cfg.Curve, Queue: cfg.Queue, QueueBytes: cfg.QueueBytes, MaxMessage: cfg.MaxMessage, MaxPeers: cfg.MaxPeers}
+	base := zmtp.Config{Properties: []zmtp.Property{{Name: Property, Value: "1"}}, Curve: cfg.Curve, Queue: cfg.Queue, QueueBytes: cfg.QueueBytes, MaxMessage: cfg.MaxMessage, MaxPeers: cfg.MaxPeers}
 	out := base
 	out.Type, out.Bind, out.Full, out.Verboser = zmtp.XPUB, cfg.XPUB, cfg.Full, true
 	in := base

@@ -38,36 +38,48 @@ func errorReason(data []byte) string {
 	return fmt.Sprintf("%q", data[1:1+int(data[0])])
 }
 
-// appendMetadata appends the properties that we tell: the socket's type.
-func appendMetadata(b []byte, t Type) []byte {
-	b = appendName(b, "Socket-Type")
-	b = binary.BigEndian.AppendUint32(b, uint32(len(t.String())))
-	return append(b, t.String()...)
+// appendMetadata appends the properties that we tell: the socket's type first.
+func appendMetadata(b []byte, cfg *Config) []byte {
+	b = appendProperty(b, "Socket-Type", cfg.Type.String())
+	for _, p := range cfg.Properties {
+		b = appendProperty(b, p.Name, p.Value)
+	}
+	return b
 }
 
-// socketType reads metadata and returns the peer's type of socket.
-func socketType(b []byte) (string, error) {
-	t, found := "", false
+func appendProperty(b []byte, name, value string) []byte {
+	b = appendName(b, name)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(value)))
+	return append(b, value...)
+}
+
+// parseMetadata returns the peer's type of socket, and the properties of its
+// application.
+func parseMetadata(b []byte) (t string, own []Property, err error) {
+	found := false
 	for len(b) > 0 {
 		n := int(b[0])
 		if n == 0 || len(b) < 1+n+4 {
-			return "", fmt.Errorf("%w: cut metadata", ErrProtocol)
+			return "", nil, fmt.Errorf("%w: cut metadata", ErrProtocol)
 		}
 		name, rest := b[1:1+n], b[1+n:]
 		size := binary.BigEndian.Uint32(rest)
 		rest = rest[4:]
 		if uint64(size) > uint64(len(rest)) {
-			return "", fmt.Errorf("%w: cut metadata", ErrProtocol)
+			return "", nil, fmt.Errorf("%w: cut metadata", ErrProtocol)
 		}
-		if equalFold(name, "Socket-Type") {
+		switch {
+		case equalFold(name, "Socket-Type"):
 			t, found = string(rest[:size]), true
+		case n > 2 && equalFold(name[:2], "X-") && size <= maxProperty && len(own) < maxProperties:
+			own = append(own, Property{string(name), string(rest[:size])})
 		}
 		b = rest[size:]
 	}
 	if !found {
-		return "", fmt.Errorf("%w: no Socket-Type in the metadata", ErrProtocol)
+		return "", nil, fmt.Errorf("%w: no Socket-Type in the metadata", ErrProtocol)
 	}
-	return t, nil
+	return t, own, nil
 }
 
 // equalFold compares property names, which ignore the case of ASCII letters.

@@ -48,6 +48,14 @@ type Config struct {
 	// for an endpoint that is not there yet, and stay over reconnects.
 	Immediate bool
 
+	// Properties are told to peers in the handshake, beside the socket's type. Names
+	// of an application begin with X-; libzmq ignores them.
+	Properties []Property
+	// Unfiltered is a property of peers that a PUB or XPUB sends every message,
+	// whatever they subscribed to: brokers that filter by what they know already,
+	// and we will only when it has reached us. Empty: there are none.
+	Unfiltered string
+
 	MaxMessage       int // bytes of a message's parts; default 64 MiB
 	MaxParts         int // default 1024
 	MaxTopic         int // bytes of a subscription; default 4096
@@ -70,6 +78,9 @@ type Hooks struct {
 	// Subscription is called from the peer's reading goroutine on PUB and XPUB,
 	// in the peer's order. When it is called, the subscription is in effect.
 	Subscription func(*Peer, Subscription)
+	// Command is called with commands that ZMTP does not know, from the peer's
+	// reading goroutine; name and data are lent. nil: they are ignored.
+	Command func(p *Peer, name string, data []byte)
 	// Dropped is called for each message that Drop dropped, from the sender's goroutine.
 	Dropped func(p *Peer, topic []byte)
 	// Monitor is told what happens to connections, from any goroutine.
@@ -164,6 +175,11 @@ func (c Config) Validate() error {
 		return fmt.Errorf("durations must not be negative, nor RetryMax below RetryMin")
 	case c.Full > Block:
 		return fmt.Errorf("policy %d", c.Full)
+	}
+	for _, p := range c.Properties {
+		if p.Name == "" || len(p.Name) > 255 || len(p.Value) > maxProperty {
+			return fmt.Errorf("property %q: name and value have at most 255 bytes", p.Name)
+		}
 	}
 	for _, e := range c.Bind {
 		if _, err := parseEndpoint(e, true); err != nil {

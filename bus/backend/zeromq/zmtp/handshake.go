@@ -10,10 +10,11 @@ import (
 
 // shaken is what a handshake found out about the peer.
 type shaken struct {
-	minor   byte   // of ZMTP 3
-	kind    string // type of the peer's socket
-	key     Key    // CURVE server: the client's
-	session *session
+	minor      byte       // of ZMTP 3
+	kind       string     // type of the peer's socket
+	properties []Property // that it told, names beginning with X- only
+	key        Key        // CURVE server: the client's
+	session    *session
 }
 
 // handshake greets and agrees on the mechanism. The caller has set a deadline.
@@ -75,7 +76,7 @@ func (l *link) shake(cfg *Config, chance io.Reader) (h shaken, err error) {
 	var metadata []byte
 	switch {
 	case cfg.Curve == nil:
-		metadata, err = l.shakeNull(cfg.Type)
+		metadata, err = l.shakeNull(cfg)
 	case cfg.Curve.Server:
 		metadata, err = l.shakeServer(cfg, chance, &h)
 	default:
@@ -84,7 +85,7 @@ func (l *link) shake(cfg *Config, chance io.Reader) (h shaken, err error) {
 	if err != nil {
 		return h, err
 	}
-	if h.kind, err = socketType(metadata); err != nil {
+	if h.kind, h.properties, err = parseMetadata(metadata); err != nil {
 		return h, err
 	}
 	if !cfg.Type.fits(h.kind) {
@@ -138,8 +139,8 @@ func (l *link) send(command []byte) error {
 	return err
 }
 
-func (l *link) shakeNull(t Type) ([]byte, error) {
-	if err := l.send(appendMetadata(appendName(nil, "READY"), t)); err != nil {
+func (l *link) shakeNull(cfg *Config) ([]byte, error) {
+	if err := l.send(appendMetadata(appendName(nil, "READY"), cfg)); err != nil {
 		return nil, err
 	}
 	body, err := l.command()
@@ -164,7 +165,7 @@ func (l *link) shakeClient(cfg *Config, chance io.Reader, h *shaken) ([]byte, er
 	if err := c.welcome(body); err != nil {
 		return nil, err
 	}
-	initiate, err := c.initiate(appendMetadata(nil, cfg.Type))
+	initiate, err := c.initiate(appendMetadata(nil, cfg))
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +212,7 @@ func (l *link) shakeServer(cfg *Config, chance io.Reader, h *shaken) ([]byte, er
 		l.refuse("400")
 		return nil, fmt.Errorf("%w: %s", ErrUnknown, s.client)
 	}
-	ready, session := s.ready(appendMetadata(nil, cfg.Type))
+	ready, session := s.ready(appendMetadata(nil, cfg))
 	h.session = session
 	return metadata, l.send(ready)
 }

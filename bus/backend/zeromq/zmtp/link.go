@@ -23,6 +23,8 @@ type link struct {
 	dialed  bool // we connected
 	greeted bool // the peer's greeting was read
 
+	pings sync.Map // number of a RoundTrip: chan struct{}
+
 	reads atomic.Uint64 // how often bytes came, for the heartbeat
 	once  sync.Once
 	err   error // what ended the connection first
@@ -180,11 +182,16 @@ func (l *link) obey(body []byte) (sense bool, err error) {
 		l.p.control(appendCommand(nil, "PONG", context), false)
 		return true, nil
 	case "PONG":
+		l.ponged(data)
 		return true, nil
 	case "ERROR":
 		return true, fmt.Errorf("%w: reason %s", ErrRefused, errorReason(data))
 	}
-	return false, nil
+	if l.s.hooks.Command == nil {
+		return false, nil
+	}
+	l.s.hooks.Command(l.p, name, data)
+	return true, nil
 }
 
 // write sends what is queued, in batches, until the connection ends or is drained.
@@ -310,6 +317,7 @@ func (l *link) beat() {
 func (s *Socket) connect(ctx, hard context.Context, e endpoint, p *Peer) {
 	wait, trouble := s.cfg.RetryMin, ""
 	for {
+		again := s.redialing()
 		d := net.Dialer{Timeout: s.cfg.Handshake}
 		conn, err := d.DialContext(hard, e.network, e.address)
 		if err == nil {
@@ -327,10 +335,15 @@ func (s *Socket) connect(ctx, hard context.Context, e endpoint, p *Peer) {
 			trouble = now
 			s.tell(Event{Kind: DialFailed, Endpoint: e.text, Err: err})
 		}
-		if !s.pause(ctx, hard, p, wait) {
+		if !s.pause(ctx, hard, p, again, wait) {
 			break
 		}
 		wait = min(2*wait, s.cfg.RetryMax)
+		select {
+		case <-again:
+			wait, trouble = s.cfg.RetryMin, ""
+		default:
+		}
 	}
 	if p != nil {
 		p.close(true)
@@ -339,11 +352,12 @@ func (s *Socket) connect(ctx, hard context.Context, e endpoint, p *Peer) {
 }
 
 // pause waits before the next attempt; false: there is none.
-func (s *Socket) pause(ctx, hard context.Context, p *Peer, wait time.Duration) bool {
+func (s *Socket) pause(ctx, hard context.Context, p *Peer, again <-chan struct{}, wait time.Duration) bool {
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
 	case <-t.C:
+	case <-again:
 	case <-ctx.Done():
 		if p == nil || p.pending() == 0 {
 			return false

@@ -32,6 +32,7 @@ type Peer struct {
 	remote   string
 	count    Counts
 
+	all  bool           // it gets every message; guarded by Socket.mu
 	subs map[string]int // topics this peer subscribed to, and how often; guarded by Socket.mu
 }
 

@@ -36,6 +36,7 @@ type Socket struct {
 	filter    trie           // SUB: the same, to look up a message's topic
 	running   bool
 	cut       bool // Linger is over
+	redial    chan struct{}
 
 	sendMu sync.Mutex // Refuse, Block and PUSH: one sender at a time
 	turn   int        // PUSH: whose turn it is
@@ -55,7 +56,7 @@ func New(cfg Config, deps Deps) (*Socket, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("zmtp %s: %w", cfg.Type, err)
 	}
-	s := &Socket{cfg: cfg, hooks: deps.Hooks, chance: deps.Chance, links: map[*link]bool{}, own: map[string]int{}}
+	s := &Socket{cfg: cfg, hooks: deps.Hooks, chance: deps.Chance, links: map[*link]bool{}, own: map[string]int{}, redial: make(chan struct{})}
 	if s.chance == nil {
 		s.chance = rand.Reader
 	}
@@ -282,6 +283,10 @@ func (s *Socket) attach(l *link, remote string) bool {
 		}
 	}
 	l.p.open(l.now, remote, first)
+	if _, all := l.now.property(s.cfg.Unfiltered); all && s.cfg.Unfiltered != "" && s.cfg.Type.publishes() {
+		l.p.all = true
+		s.table.add("", l.p)
+	}
 	if !l.p.keeps {
 		s.peers = append(s.peers, l.p)
 		s.gen.Add(1)
@@ -305,6 +310,9 @@ func (s *Socket) detach(p *Peer) {
 		}
 	}
 	clear(p.subs)
+	if p.all {
+		s.table.remove("", p)
+	}
 	s.gen.Add(1)
 	s.past.add(p.counts())
 	s.mu.Unlock()

@@ -3,6 +3,8 @@ package e2e
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -327,6 +329,41 @@ func TestStopDrains(t *testing.T) {
 			}
 			order(t, c)
 		})
+	}
+}
+
+// A logger that hangs does not hold the stop up for ever: who does not end in
+// time is killed and named, and what is lost by it is in the books.
+func TestStopDeadline(t *testing.T) {
+	bin := binary(t)
+	t.Parallel()
+	file, _ := capture(t, mix())
+	c := NewCluster(t, bin)
+	conf := filepath.Join(c.Dir, "cluster.toml")
+	if err := os.WriteFile(conf, []byte("[supervisor]\nstop_timeout = \"2s\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.Read(file, "-c", conf, "--pace", "20s")
+	c.AwaitStarted()
+	time.Sleep(time.Second)
+	c.Signal("logger-1", syscall.SIGSTOP)
+	time.Sleep(time.Second)
+	begin := time.Now()
+	out, code := c.Picket("stop")
+	if took := time.Since(begin); code != exitPartial || took > 30*time.Second {
+		t.Errorf("picket stop: exit code %d after %s: %s", code, took, out)
+	}
+	if code := c.Wait(10 * time.Second); code != exitPartial {
+		t.Errorf("exit code %d", code)
+	}
+	if !strings.Contains(c.Output(), "logger-1 did not end within 2s and was killed") {
+		t.Error("picket up does not name logger-1")
+	}
+	b := NewBooks(c.Status())
+	c.books(b.Read)
+	// The workers waited in vain, gave up and ended by themselves.
+	if b.RecordsDropped == 0 || b.RecordsLost+b.PacketsLost > 0 {
+		t.Errorf("%+v", b)
 	}
 }
 

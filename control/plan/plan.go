@@ -112,7 +112,12 @@ func Nodes(in Input) ([]supervisor.Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan cluster %s: %w", c.Cluster.Name, err)
 	}
-	base := node.Spec{Cluster: c.Cluster.Name, Run: in.Run, Layout: text, Bus: in.Bus}
+	base := node.Spec{
+		Cluster: c.Cluster.Name, Run: in.Run, Layout: text, Bus: in.Bus,
+		// A node that waits for hanging loggers gives up, and says so in its books,
+		// before it is killed.
+		Drain: time.Duration(c.Supervisor.StopTimeout) * 2 / 3,
+	}
 	var out []supervisor.Node
 	add := func(role, name string, change func(*supervisor.Node)) {
 		n := supervisor.Node{Spec: engine.Spec{

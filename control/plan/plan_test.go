@@ -94,6 +94,11 @@ func TestNodes(t *testing.T) {
 	if s := strings.Join(names, " "); s != "hub logger-1 logger-2 manager proxy-1 proxy-2 worker-1-1 worker-1-2 worker-2-1 worker-2-2" {
 		t.Error(s)
 	}
+	for _, n := range nodes {
+		if stop := time.Duration(in.Config.Supervisor.StopTimeout); n.Node.Drain <= 0 || n.Node.Drain >= stop {
+			t.Errorf("%s drains for %s, is killed after %s", n.Name, n.Node.Drain, stop)
+		}
+	}
 	w := byName(t, nodes, "worker-1-2").Node.Capture
 	if w.Interface != "eth0" || w.Filter != "port 53" || !w.NoChecksums {
 		t.Errorf("%+v", w)

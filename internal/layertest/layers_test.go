@@ -46,9 +46,10 @@ var drivers = []string{
 	"traffic/capture/", "traffic/analyzer/", "bus/codec/", "bus/backend/", "logs/sink/", "host/engine/", "policy/builtin/",
 }
 
-// kits are not drivers: any driver's test imports its contract's kit.
+// kits are not drivers: any driver's test imports its contract's kit. Nor are
+// tables that several drivers share.
 var kits = []string{"traffic/capture/capturetest", "traffic/analyzer/analyzertest", "bus/codec/codectest",
-	"bus/backend/backendtest", "logs/sink/sinktest", "host/engine/enginetest", "traffic/capture/filter"}
+	"bus/backend/backendtest", "logs/sink/sinktest", "host/engine/enginetest", "traffic/capture/filter", "traffic/analyzer/signatures"}
 
 type pkg struct {
 	ImportPath string

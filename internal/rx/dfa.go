@@ -314,3 +314,18 @@ func (m *Matcher) state() int32 {
 	m.ids[string(m.key)] = to
 	return to
 }
+
+// States counts the states that input can call for, up to max. Whoever matches
+// bytes that others choose knows by it that they cannot make states without end.
+func (s *Set) States(max int) int {
+	m := s.Matcher(1 << 40)
+	var hits = make([]uint64, (s.n+63)/64)
+	m.start(hits)
+	for id := 1; id < len(m.from) && len(m.from) <= max; id++ {
+		for class := range s.nclass {
+			m.make(int32(id*m.width), uint8(class))
+		}
+		m.makeEnd(int32(id * m.width))
+	}
+	return min(len(m.from)-1, max)
+}

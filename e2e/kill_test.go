@@ -13,6 +13,7 @@ import (
 
 	"github.com/picket-nsm/picket/host/status"
 	"github.com/picket-nsm/picket/internal/procinfo"
+	"github.com/picket-nsm/picket/internal/trafficgen"
 )
 
 // slack is how many connections may begin or end in a block of packets, which
@@ -336,34 +337,50 @@ func TestStopDrains(t *testing.T) {
 // time is killed and named, and what is lost by it is in the books.
 func TestStopDeadline(t *testing.T) {
 	bin := binary(t)
-	t.Parallel()
-	file, _ := capture(t, mix())
-	c := NewCluster(t, bin)
-	conf := filepath.Join(c.Dir, "cluster.toml")
-	if err := os.WriteFile(conf, []byte("[supervisor]\nstop_timeout = \"2s\"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c.Read(file, "-c", conf, "--pace", "20s")
-	c.AwaitStarted()
-	time.Sleep(time.Second)
-	c.Signal("logger-1", syscall.SIGSTOP)
-	time.Sleep(time.Second)
-	begin := time.Now()
-	out, code := c.Picket("stop")
-	if took := time.Since(begin); code != exitPartial || took > 30*time.Second {
-		t.Errorf("picket stop: exit code %d after %s: %s", code, took, out)
-	}
-	if code := c.Wait(10 * time.Second); code != exitPartial {
-		t.Errorf("exit code %d", code)
-	}
-	if !strings.Contains(c.Output(), "logger-1 did not end within 2s and was killed") {
-		t.Error("picket up does not name logger-1")
-	}
-	b := NewBooks(c.Status())
-	c.books(b.Read)
-	// The workers waited in vain, gave up and ended by themselves.
-	if b.RecordsDropped == 0 || b.RecordsLost+b.PacketsLost > 0 {
-		t.Errorf("%+v", b)
+	for name, x := range map[string]struct {
+		flows int
+		pace  string
+	}{
+		"in the middle": {4000, "20s"},
+		"queues full":   {300_000, "0s"},
+	} {
+		if x.flows > 100_000 && !Long() {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file, _ := capture(t, trafficgen.Config{Flows: x.flows})
+			c := NewCluster(t, bin)
+			conf := filepath.Join(c.Dir, "cluster.toml")
+			if err := os.WriteFile(conf, []byte("[supervisor]\nstop_timeout = \"3s\"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c.Read(file, "-c", conf, "--pace", x.pace)
+			c.AwaitStarted()
+			if x.pace != "0s" {
+				time.Sleep(time.Second)
+			}
+			c.Signal("logger-1", syscall.SIGSTOP)
+			time.Sleep(time.Second)
+			begin := time.Now()
+			out, code := c.Picket("stop")
+			if took := time.Since(begin); code != exitPartial || took > 45*time.Second {
+				t.Errorf("picket stop: exit code %d after %s: %s", code, took, out)
+			}
+			if code := c.Wait(10 * time.Second); code != exitPartial {
+				t.Errorf("exit code %d", code)
+			}
+			if !strings.Contains(c.Output(), "logger-1 did not end within 3s and was killed") {
+				t.Error("picket up does not name logger-1")
+			}
+			b := NewBooks(c.Status())
+			c.books(b.Read)
+			// The workers waited in vain, gave up and ended by themselves.
+			if b.RecordsDropped == 0 || b.RecordsLost+b.PacketsLost+b.Connections > 0 {
+				t.Errorf("%+v", b)
+			}
+			t.Logf("%+v", b)
+		})
 	}
 }
 

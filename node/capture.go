@@ -42,6 +42,7 @@ func (n *node) runWorker(ctx context.Context) (err error) {
 	var shipping group
 	shipping.start(func() error { return out.ship.Run(down) })
 	shipping.start(func() error { return ask(down) })
+	shipping.start(func() error { return out.limit(ctx, down, n.spec.drain()) })
 	if err := n.join(ctx, out); err != nil {
 		return errors.Join(err, stopAll(stop, &shipping))
 	}

@@ -58,3 +58,23 @@ func (l *line) drain(patience time.Duration) error {
 	}
 	return nil
 }
+
+// limit ends the wait for loggers when patience is over after stop: a full queue
+// may hold the writer up in the middle of a row. It returns with down.
+func (l *line) limit(stop, down context.Context, patience time.Duration) error {
+	select {
+	case <-stop.Done():
+	case <-down.Done():
+		return nil
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case <-late.C:
+		if err := l.ship.Drain(stop); err != nil {
+			return fmt.Errorf("drain records: %w", err)
+		}
+	case <-down.Done():
+	}
+	return nil
+}

@@ -1,0 +1,304 @@
+package websocket_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/picket-nsm/picket/api/websocket"
+	"github.com/picket-nsm/picket/bus/backend/mem"
+	"github.com/picket-nsm/picket/bus/codec/brokerbin"
+)
+
+// authority signs certificates into a folder.
+type authority struct {
+	t    *testing.T
+	dir  string
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	file string
+}
+
+func newAuthority(t *testing.T) *authority {
+	a := &authority{t: t, dir: t.TempDir()}
+	a.file, _ = a.sign("ca", nil)
+	return a
+}
+
+// sign makes a certificate for a name, the authority's own first.
+func (a *authority) sign(name string, dns []string) (cert, key string) {
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: dns,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: a.cert == nil, BasicConstraintsValid: true,
+	}
+	parent, signer := a.cert, a.key
+	if parent == nil {
+		parent, signer = c, k
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, &k.PublicKey, signer)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if a.cert == nil {
+		a.key = k
+		if a.cert, err = x509.ParseCertificate(der); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	pk, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return a.write(name+".crt", "CERTIFICATE", der), a.write(name+".key", "PRIVATE KEY", pk)
+}
+
+func (a *authority) write(name, typ string, der []byte) string {
+	return file(a.t, a.dir, name, string(pem.EncodeToMemory(&pem.Block{Type: typ, Bytes: der})))
+}
+
+func file(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	f := filepath.Join(dir, name)
+	if err := os.WriteFile(f, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func hash(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
+
+// Who asks from elsewhere, or for elsewhere, does not come in on loopback.
+func TestHostAndOrigin(t *testing.T) {
+	w := open(t, websocket.Config{Hosts: []string{"sensor-7"}, Origins: []string{"https://soc.example"}}, nil)
+	port := w.address()[strings.LastIndex(w.address(), ":"):]
+	const bad = http.StatusForbidden
+	for _, c := range []struct {
+		host, origin string
+		status       int
+	}{
+		{"", "", 101},
+		{"localhost", "", 101}, {"LOCALHOST" + port, "", 101}, {"127.0.0.1", "", 101}, {"127.9.9.9:1", "", 101}, {"[::1]" + port, "", 101},
+		{"sensor-7" + port, "", 101},
+		{"evil.example", "", bad}, {"evil.example" + port, "", bad}, {"127.0.0.1.evil.example", "", bad}, {"10.0.0.1", "", bad}, {"0.0.0.0", "", bad},
+		{"localhost" + port, "http://localhost" + port, 101}, {"127.0.0.1" + port, "http://127.0.0.1" + port, 101},
+		{"", "https://soc.example", 101},
+		{"", "http://soc.example", bad}, {"", "http://evil.example", bad}, {"", "null", bad}, {"", "http://localhost:1", bad}, {"", "file://", bad}, {"", "", 101},
+		{"evil.example" + port, "http://evil.example" + port, bad},
+	} {
+		h := http.Header{}
+		if c.host != "" {
+			h["Host"] = []string{c.host}
+		}
+		if c.origin != "" {
+			h["Origin"] = []string{c.origin}
+		}
+		if status, body := w.try(h); status != c.status || status == bad && !strings.Contains(body, "may name it") {
+			t.Errorf("host %q origin %q: %d %s", c.host, c.origin, status, body)
+		}
+	}
+	if status, _ := w.try(http.Header{"Origin": {"https://soc.example", "http://evil.example"}}); status != bad {
+		t.Errorf("two origins: %d", status)
+	}
+	n := w.door.Counters()
+	if n["refused.host"] != 6 || n["refused.origin"] != 6 {
+		t.Errorf("%v", n)
+	}
+	if !strings.Contains(w.log.String(), "websocket: refused: host evil.example is not this machine") {
+		t.Error(w.log.String())
+	}
+}
+
+func TestTokensAndCertificates(t *testing.T) {
+	ca, other := newAuthority(t), newAuthority(t)
+	cert, key := ca.sign("door", nil)
+	acl := file(t, t.TempDir(), "acl.toml", `
+[[client]]
+name = "soc"
+token_sha256 = "`+hash("secret-1")+`"
+subscribe = ["zeek/", "soc/"]
+publish = ["soc/"]
+
+[[client]]
+name = "sensor"
+certificate = "sensor.example"
+subscribe = [""]
+publish = [""]
+
+[[client]]
+name = "reader"
+token_sha256 = "`+hash("secret-2")+`"
+subscribe = ["zeek/"]
+`)
+	w := open(t, websocket.Config{Cert: cert, Key: key, ClientCA: ca.file, ACL: acl}, nil)
+	if !strings.HasPrefix(w.url, "wss://") {
+		t.Error(w.url)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.cert)
+	with := func(a *authority, names ...string) *tls.Config {
+		cfg := &tls.Config{RootCAs: roots}
+		if a != nil {
+			c, k := a.sign(names[0], names[1:])
+			pair, err := tls.LoadX509KeyPair(c, k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+		}
+		return cfg
+	}
+	bearer := func(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
+	for name, c := range map[string]struct {
+		tls    *tls.Config
+		header http.Header
+		status int
+	}{
+		"nothing":             {with(nil), nil, 401},
+		"token":               {with(nil), bearer("secret-1"), 101},
+		"lower case scheme":   {with(nil), http.Header{"Authorization": {"bearer secret-1"}}, 101},
+		"wrong token":         {with(nil), bearer("secret-3"), 401},
+		"part of a token":     {with(nil), bearer("secret-"), 401},
+		"hash for token":      {with(nil), bearer(hash("secret-1")), 401},
+		"empty token":         {with(nil), bearer(""), 401},
+		"basic":               {with(nil), http.Header{"Authorization": {"Basic secret-1"}}, 401},
+		"certificate":         {with(ca, "sensor.example"), nil, 101},
+		"certificate's DNS":   {with(ca, "x", "y", "sensor.example"), nil, 101},
+		"unknown certificate": {with(ca, "z"), nil, 401},
+		"unknown, and token":  {with(ca, "z"), bearer("secret-2"), 101},
+		"foreign authority":   {with(other, "sensor.example"), nil, 0},
+	} {
+		w.tls = c.tls
+		if status, body := w.try(c.header); status != c.status || status == 401 && body != "no token and no certificate that the acl file knows" {
+			t.Errorf("%s: %d %s", name, status, body)
+		}
+	}
+
+	w.tls = with(nil)
+	soc := w.dial(websocket.PathV1, "Authorization", "Bearer secret-1")
+	soc.subscribe("zeek/", "soc/alerts")
+	denied := func(what string) string {
+		return `{"type":"error","code":"access_denied","context":"client ` + what + `"}`
+	}
+	soc.send(message("zeek/control", "e", 1))
+	soc.want(denied("soc may not publish to zeek/control"))
+	for _, topic := range []string{"", "z", "zeek.", "soc"} {
+		c := w.dial(websocket.PathV1, "Authorization", "Bearer secret-1")
+		c.send(`["zeek/x","` + topic + `"]`)
+		c.want(denied("soc may not subscribe to " + topic))
+		c.closed(1008, "client soc may not subscribe to "+topic)
+	}
+	reader := w.dial(websocket.PathV1, "Authorization", "Bearer secret-2")
+	reader.subscribe("zeek/x")
+	reader.send(message("zeek/x", "e", 1))
+	reader.want(denied("reader may not publish to zeek/x"))
+	w.tls = with(ca, "sensor.example")
+	sensor := w.dial(websocket.PathV1)
+	sensor.subscribe("")
+	soc.send(message("soc/alerts", "e", 1))
+	sensor.want(text("soc/alerts", "e", count(1)))
+	sensor.send(message("zeek/x", "e", 2))
+	reader.want(text("zeek/x", "e", count(2)))
+	soc.want(text("zeek/x", "e", count(2)))
+	if n := w.door.Counters(); n["refused.publish"] != 2 || n["refused.subscribe"] != 4 || n["refused.token"] != 7 {
+		t.Errorf("%v", n)
+	}
+}
+
+// Wrong tokens at a rate fill no log and keep nobody out.
+func TestTokensAtRate(t *testing.T) {
+	acl := file(t, t.TempDir(), "acl.toml", "[[client]]\nname = \"a\"\ntoken_sha256 = \""+hash("right")+"\"\n")
+	w := open(t, websocket.Config{ACL: acl}, nil)
+	const tries = 500
+	for i := range tries {
+		if status, _ := w.try(http.Header{"Authorization": {fmt.Sprintf("Bearer wrong-%d", i)}}); status != 401 {
+			t.Fatal(status)
+		}
+	}
+	w.dial(websocket.PathV1, "Authorization", "Bearer right").subscribe()
+	if n := w.door.Counters()["refused.token"]; n != tries {
+		t.Errorf("%d refused", n)
+	}
+	w.stop()
+	lines := strings.Split(w.log.String(), "\n")
+	if len(lines) > tries/10 || !strings.Contains(lines[len(lines)-1], "more=") {
+		t.Errorf("%d lines, the last %s", len(lines), lines[len(lines)-1])
+	}
+	if strings.Contains(w.log.String(), "wrong-") {
+		t.Error("a token is in the log")
+	}
+}
+
+func TestSettings(t *testing.T) {
+	dir := t.TempDir()
+	ca := newAuthority(t)
+	cert, key := ca.sign("door", nil)
+	acl := func(text string) string { return file(t, dir, "acl.toml", text) }
+	good := "[[client]]\nname = \"a\"\ntoken_sha256 = \"" + hash("x") + "\"\n"
+	for _, c := range []struct {
+		cfg  func() websocket.Config
+		want string
+	}{
+		{func() websocket.Config { return websocket.Config{Listen: "27759"} }, `listen "27759": want address and port, as 127.0.0.1:27759`},
+		{func() websocket.Config { return websocket.Config{Listen: "sensor:27759"} }, `listen "sensor:27759": want the address as a number, as 127.0.0.1:27759`},
+		{func() websocket.Config { return websocket.Config{Listen: "0.0.0.0:0"} }, "listen 0.0.0.0:0: not loopback, so an acl file must say who may do what"},
+		{func() websocket.Config { return websocket.Config{Listen: "[::]:0", ACL: acl(good)} }, "listen [::]:0: not loopback, so cert and key are needed: tokens and events would be readable on the way"},
+		{func() websocket.Config { return websocket.Config{Cert: cert} }, "cert and key belong together"},
+		{func() websocket.Config { return websocket.Config{ClientCA: ca.file} }, "client_ca needs cert and key, and an acl file that names the certificates"},
+		{func() websocket.Config {
+			return websocket.Config{ACL: acl("[[client]]\nname = \"a\"\ncertificate = \"b\"\n"), Cert: cert, Key: key}
+		},
+			"acl " + dir + "/acl.toml names certificates: say client_ca, who signs them"},
+		{func() websocket.Config { return websocket.Config{ACL: acl("")} }, dir + "/acl.toml: no [[client]] in it: nobody could connect"},
+		{func() websocket.Config { return websocket.Config{ACL: acl(good + "subscribes = []\n[other]\n")} },
+			dir + "/acl.toml:4: unknown key \"client.subscribes\"\n" + dir + "/acl.toml:5: unknown key \"other\""},
+		{func() websocket.Config { return websocket.Config{ACL: acl("x")} }, dir + "/acl.toml:1: "},
+		{func() websocket.Config { return websocket.Config{ACL: acl("[[client]]\nname = 1\n")} }, dir + "/acl.toml:2: "},
+		{func() websocket.Config { return websocket.Config{ACL: acl("[[client]]\nname = \"a\"\n")} }, dir + `/acl.toml: client 1 "a": want token_sha256 or certificate`},
+		{func() websocket.Config { return websocket.Config{ACL: acl("[[client]]\ntoken_sha256 = \"a\"\n")} }, dir + `/acl.toml: client 1 "": want a name of its own`},
+		{func() websocket.Config {
+			return websocket.Config{ACL: acl("[[client]]\nname = \"a\"\ntoken_sha256 = \"a\"\n")}
+		},
+			dir + `/acl.toml: client 1 "a": token_sha256: want 64 hex digits, from: printf %s TOKEN | sha256sum`},
+		{func() websocket.Config {
+			return websocket.Config{ACL: acl("[[client]]\nname = \"a\"\ntoken_sha256 = \"" + hash("") + "\"\n")}
+		},
+			dir + `/acl.toml: client 1 "a": token_sha256: that is the empty token`},
+		{func() websocket.Config {
+			return websocket.Config{ACL: acl(good + strings.Replace(good, `"a"`, `"b"`, 1))}
+		},
+			dir + `/acl.toml: client 2 "b": token_sha256: client "a" has the same`},
+		{func() websocket.Config { return websocket.Config{ACL: dir + "/none"} }, "acl: open " + dir + "/none: no such file or directory"},
+		{func() websocket.Config {
+			return websocket.Config{Declarations: []string{file(t, dir, "e.zeek", "type A: set[;")}}
+		}, "declarations: " + dir + `/e.zeek:1: want a name, not ";"`},
+		{func() websocket.Config { return websocket.Config{DeclaredOnly: true} }, "declared_only needs declarations"},
+	} {
+		_, err := websocket.New(c.cfg(), websocket.Deps{Now: time.Now, Codec: brokerbin.New(), Bus: mem.NewBus(mem.Config{}).Endpoint("a")})
+		if err == nil || !strings.HasPrefix(err.Error(), "open websocket api: "+c.want) {
+			t.Errorf("got  %v\nwant %s", err, c.want)
+		}
+	}
+}

@@ -58,7 +58,7 @@ func TestMistakesOfTheCommandLine(t *testing.T) {
 		{"up trace.pcap", exitUsage, "to read a capture file say --read trace.pcap"},
 		{"up --read", exitUsage, "--read wants a capture file"},
 		{"up --read -", exitUsage, "cannot share standard input; use: picket read -"},
-		{"up --read none.pcap", exitFailure, "capture file: open " + dir + "/none.pcap: no such file or directory"},
+		{"up --read none.pcap", exitFailure, "capture file: open capture: stat " + dir + "/none.pcap: no such file or directory"},
 		{"up --read x.pcap -i eth0", exitUsage, "either --read or -i"},
 		{"up -c bad.toml", exitConfig, `bad.toml:2: unknown key "wokers": did you mean "workers"?`},
 		{"check -c none.toml", exitConfig, "no such file"},

@@ -12,6 +12,7 @@ import (
 	"github.com/picket-nsm/picket/host/supervisor"
 	"github.com/picket-nsm/picket/traffic/capture/afpacket"
 	"github.com/picket-nsm/picket/traffic/capture/filter"
+	"github.com/picket-nsm/picket/traffic/capture/pcapfile"
 )
 
 // finding is one thing that was looked at before a start.
@@ -55,7 +56,11 @@ func preflight(in plan.Input) findings {
 		}
 	}
 	for _, path := range in.Files {
-		f, err := os.Open(path)
+		if st, err := os.Stat(path); err == nil && !st.IsDir() && !st.Mode().IsRegular() {
+			add("fail", "capture file", "%s is no regular file; several workers cannot share it: use picket read", path)
+			continue
+		}
+		f, err := pcapfile.Open(path, pcapfile.Options{})
 		if err != nil {
 			add("fail", "capture file", "%v", err)
 			continue

@@ -144,7 +144,7 @@ func decodeNull(t *testing.T, b []byte, piece int) (d decoded) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.kind, err = socketType(metadata); err != nil {
+	if d.kind, _, err = parseMetadata(metadata); err != nil {
 		t.Fatal(err)
 	}
 	for {
@@ -404,7 +404,9 @@ func TestRecordedCurve(t *testing.T) {
 		if n := binary.BigEndian.Uint64(ready); n != 1 {
 			t.Errorf("READY has nonce %d", n)
 		}
-		typ := func(name string) int { return len(appendMetadata(nil, Type(slices.Index(typeNames[:], name)))) }
+		typ := func(name string) int {
+			return len(appendMetadata(nil, &Config{Type: Type(slices.Index(typeNames[:], name))}))
+		}
 		if got, want := len(initiate), initiateMinimum-9+typ(kind[0]); got != want {
 			t.Errorf("INITIATE of %d bytes, want %d", got, want)
 		}

@@ -231,6 +231,21 @@ func TestPieces(t *testing.T) {
 	}
 }
 
+func TestStates(t *testing.T) {
+	for pattern, want := range map[string]int{`abc`: 4, `.*a.{3}b`: 24, `x|yz`: 3} {
+		s, err := Compile([]string{pattern}, Options{DotNewline: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := s.States(1000); n != want {
+			t.Errorf("/%s/ has %d states, want %d", pattern, n, want)
+		}
+		if n := s.States(3); n != 3 {
+			t.Errorf("/%s/: counted %d states, at most 3 were asked for", pattern, n)
+		}
+	}
+}
+
 // TestLimit feeds a pattern that has 2^16 states.
 func TestLimit(t *testing.T) {
 	s, err := Compile([]string{`.*a.{16}b`}, Options{DotNewline: true})

@@ -139,6 +139,7 @@ func (n *Detection) fill() {
 	if n.BufferSize <= 0 {
 		n.BufferSize = d.BufferSize
 	}
+	n.BufferSize = min(n.BufferSize, 1<<20)
 	if n.MaxChunks <= 0 || n.MaxChunks > d.MaxChunks {
 		n.MaxChunks = d.MaxChunks
 	}

@@ -50,7 +50,7 @@ func (t *Table) attach(slot uint32, c *conn) {
 // if it must not be.
 func (t *Table) add(c *conn, factory int, parent uint32, proto value.Proto) uint32 {
 	s := t.needSide(c)
-	n := t.place(s)
+	n := t.place(s, parent)
 	if n == 0 {
 		return 0
 	}
@@ -68,9 +68,9 @@ func (t *Table) add(c *conn, factory int, parent uint32, proto value.Proto) uint
 	return n
 }
 
-// place finds room in the list.
-func (t *Table) place(s *side) uint32 {
-	for i := range s.analyzers {
+// place finds room in the list, behind the parent.
+func (t *Table) place(s *side, parent uint32) uint32 {
+	for i := int(parent); i < len(s.analyzers); i++ {
 		if s.analyzers[i].free {
 			return uint32(i + 1)
 		}
@@ -228,7 +228,7 @@ func (t *Table) interrupted(c *conn) {
 	})
 }
 
-// side returns the connection's side if an analyzer of it is being called and
+// parent returns the connection's side if an analyzer of it is being called and
 // may have children: not while the connection goes.
 func (c *Conn) parent() *side {
 	if c.c == nil || c.c.side == 0 || c.running == 0 || c == &c.t.gone {
@@ -260,7 +260,7 @@ func (c *Conn) Detect(proto value.Proto) analyzer.Child {
 	if s == nil {
 		return 0
 	}
-	n := c.t.place(s)
+	n := c.t.place(s, uint32(c.running))
 	if n == 0 {
 		return 0
 	}

@@ -1,0 +1,85 @@
+package flow
+
+import (
+	"testing"
+
+	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/packet"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+func TestIgnoreViolations(t *testing.T) {
+	d := newDialog(t, func(cfg *Config) { cfg.Detection.IgnoreViolations = []string{"HI"} })
+	d.start(false, 9999).say(">HI confirm violate").say(">x").wants(
+		"HI open", "HI > HI confirm violate", "HI > x", "HI end", "row hi")
+}
+
+// The 1,001st violation of an analyzer is a weird, the others are nothing.
+func TestManyViolations(t *testing.T) {
+	d := newDialog(t, func(cfg *Config) { cfg.Detection.IgnoreViolations = []string{"HI"} })
+	d.start(false, 9999).say(">HI x")
+	for range 300 {
+		d.say(">violate violate violate violate")
+	}
+	d.tb.Finish()
+	n := 0
+	for _, line := range d.out {
+		if line == "weird too_many_analyzer_violations HI" {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d weirds", n)
+	}
+}
+
+// A name that was said to have failed is not said again, also if the analyzer
+// is found once more.
+func TestFailedOnce(t *testing.T) {
+	d := newDialog(t, nil)
+	d.start(false, 9999).say(">HI child also confirm violate").say(">x")
+	d.start(false, 9999).say(">see also confirm").say("<also violate").say("<x").wants(
+		"HI open", "HI > HI child also confirm violate", "INNER open", "INNER > also confirm violate", "failed INNER: bad word", "INNER end",
+		"ALSO open", "ALSO > HI child also confirm violate", "INNER open", "INNER > also confirm violate", "INNER end",
+		"HI > x", "ALSO > x",
+		"ALSO open", "ALSO > see also confirm", "ALSO < also violate", "failed ALSO: bad word", "ALSO end",
+		"ALSO open", "ALSO > see also confirm", "ALSO < also violate", "ALSO end",
+		"HI end", "ALSO end", "row ", "row ")
+}
+
+func TestExpect(t *testing.T) {
+	a, b, wild := address("a", false), address("b", false), packet.Addr{}
+	for _, tc := range []struct {
+		name  string
+		e     analyzer.Expectation
+		later float64
+		found bool
+	}{
+		{"host", analyzer.Expectation{Orig: a, Resp: b, RespP: 7, Proto: value.ProtoTCP, Analyzer: "INNER", Timeout: 5}, 4, true},
+		{"anybody", analyzer.Expectation{Orig: wild, Resp: b, RespP: 7, Proto: value.ProtoTCP, Analyzer: "INNER", Timeout: 5}, 4, true},
+		{"late", analyzer.Expectation{Orig: wild, Resp: b, RespP: 7, Proto: value.ProtoTCP, Analyzer: "INNER", Timeout: 5}, 6, false},
+		{"other host", analyzer.Expectation{Orig: b, Resp: b, RespP: 7, Proto: value.ProtoTCP, Analyzer: "INNER", Timeout: 5}, 0, false},
+		{"other port", analyzer.Expectation{Orig: wild, Resp: b, RespP: 8, Proto: value.ProtoTCP, Analyzer: "INNER", Timeout: 5}, 0, false},
+		{"other transport", analyzer.Expectation{Orig: wild, Resp: b, RespP: 7, Proto: value.ProtoUDP, Analyzer: "INNER", Timeout: 5}, 0, false},
+		{"unknown analyzer", analyzer.Expectation{Orig: wild, Resp: b, RespP: 7, Proto: value.ProtoTCP, Analyzer: "NOBODY", Timeout: 5}, 0, false},
+	} {
+		d := newDialog(t, nil)
+		d.tb.Advance(d.now)
+		d.tb.Expect(tc.e)
+		d.now += packet.Time(tc.later)
+		d.start(false, 7).say(">x")
+		if tc.found {
+			d.wants("INNER open", "INNER > x", "INNER end", "row ")
+		} else {
+			d.wants("PORT open", "PORT > x", "PORT end", "row ")
+		}
+	}
+	d := newDialog(t, func(cfg *Config) { cfg.Limits.Expected = 2000 })
+	for i := range 5000 {
+		d.tb.Advance(packet.Time(i))
+		d.tb.Expect(analyzer.Expectation{Resp: b, RespP: uint16(i), Proto: value.ProtoTCP, Analyzer: "INNER", Timeout: 2900})
+	}
+	if st := d.tb.Stats(); d.tb.expected.n > 2000 || st.ShedExpected != 1000 {
+		t.Errorf("%d are expected, %d were shed", d.tb.expected.n, st.ShedExpected)
+	}
+}

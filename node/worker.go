@@ -53,6 +53,7 @@ type counts struct {
 	received, analyzed, position, bytes *ledger.Counter
 	kernel, filter                      *ledger.Counter
 	flows                               *ledger.Counter
+	shed                                shed
 }
 
 func newCounts(l *ledger.Ledger) counts {
@@ -60,7 +61,7 @@ func newCounts(l *ledger.Ledger) counts {
 		received: l.Counter(ledger.PacketsReceived), analyzed: l.Counter(ledger.PacketsAnalyzed),
 		position: l.Counter(ledger.PacketsPosition), bytes: l.Counter(ledger.BytesReceived),
 		kernel: l.Counter(ledger.PacketsKernel), filter: l.Counter(ledger.PacketsFilter),
-		flows: l.Counter(ledger.FlowsOpen),
+		flows: l.Counter(ledger.FlowsOpen), shed: newShed(l),
 	}
 }
 
@@ -143,7 +144,9 @@ func (w *worker) tick() {
 	w.count.bytes.Set(s.Bytes)
 	w.count.kernel.Set(s.Dropped)
 	w.count.filter.Set(s.Filtered)
-	w.count.flows.Set(uint64(w.table.Stats().Active))
+	t := w.table.Stats()
+	w.count.flows.Set(uint64(t.Active))
+	w.count.shed.note(t)
 	if c, ok := w.once.(clocked); ok {
 		c.Advance(w.now)
 	}

@@ -1,0 +1,44 @@
+package node
+
+import (
+	"github.com/picket-nsm/picket/internal/ledger"
+	"github.com/picket-nsm/picket/traffic/flow"
+)
+
+// shed notes in the ledger, by name, what the flow table gave up because a
+// limit was reached, so that status shows it.
+type shed []shedCounter
+
+type shedCounter struct {
+	*ledger.Counter
+	of func(*flow.Stats) uint64
+}
+
+func newShed(l *ledger.Ledger) shed {
+	var s shed
+	for _, c := range []struct {
+		name string
+		of   func(*flow.Stats) uint64
+	}{
+		{"flow.shed.connections", func(s *flow.Stats) uint64 { return s.ShedConns }},
+		{"flow.shed.segments", func(s *flow.Stats) uint64 { return s.ShedSegments }},
+		{"flow.shed.fragments", func(s *flow.Stats) uint64 { return s.ShedFragments }},
+		{"flow.shed.history", func(s *flow.Stats) uint64 { return s.ShedHistory }},
+		{"flow.shed.analyzers", func(s *flow.Stats) uint64 { return s.ShedAnalyzers }},
+		{"flow.shed.expected", func(s *flow.Stats) uint64 { return s.ShedExpected }},
+		{"flow.shed.detections", func(s *flow.Stats) uint64 { return s.ShedDetections }},
+		{"flow.shed.tunnels", func(s *flow.Stats) uint64 { return s.ShedTunnels }},
+		{"flow.stopped.ip", func(s *flow.Stats) uint64 { return s.DroppedIP }},
+		{"flow.stopped.checksum", func(s *flow.Stats) uint64 { return s.DroppedChecksum }},
+		{"flow.stopped.header", func(s *flow.Stats) uint64 { return s.DroppedHeader }},
+	} {
+		s = append(s, shedCounter{l.Counter(c.name), c.of})
+	}
+	return s
+}
+
+func (s shed) note(st flow.Stats) {
+	for i := range s {
+		s[i].Set(s[i].of(&st))
+	}
+}

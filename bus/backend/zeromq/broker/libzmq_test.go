@@ -228,6 +228,9 @@ func TestLibzmqCurve(t *testing.T) {
 // TestStoppedSubscriber: a stopped node costs the others nothing, and what it
 // misses is counted by class of topic.
 func TestStoppedSubscriber(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	slow, py := libzmqtest.Start(t), libzmqtest.Start(t)
 	b, xpub, xsub := startBroker(t, Config{Queue: 1000})
 	for _, p := range []*libzmqtest.Process{slow, py} {

@@ -325,6 +325,9 @@ func TestLibzmqHeartbeat(t *testing.T) {
 // TestLibzmqStopped: a stopped subscriber costs only itself, and gets whole
 // messages when it goes on.
 func TestLibzmqStopped(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	slow, fast := libzmqtest.Start(t), libzmqtest.Start(t)
 	var dropped int
 	s, bound, _ := run(t, Config{Type: XPUB, Bind: []string{"tcp://127.0.0.1:0"}, Queue: 500}, Hooks{Dropped: func(*Peer, []byte) { dropped++ }})

@@ -53,6 +53,7 @@ func newRoot(out, errOut io.Writer) *cobra.Command {
 		checkCommand(),
 		nodeCommand(),
 		hubCommand(),
+		brokerCommand(),
 		layoutCommand(),
 		versionCommand(),
 	)

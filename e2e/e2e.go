@@ -257,14 +257,23 @@ func (c *Cluster) clean() {
 	for end := time.Now().Add(5 * time.Second); len(c.Processes()) > 0 && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
-	if c.T.Failed() && c.out != nil {
-		c.T.Logf("picket up said:\n%s", c.Output())
-		files, _ := filepath.Glob(filepath.Join(c.Spool, "*", "stderr.log*"))
-		for _, f := range files {
-			if text, err := os.ReadFile(f); err == nil && len(text) > 0 {
-				c.T.Logf("%s:\n%s", f, text[max(0, len(text)-2000):])
+	files, _ := filepath.Glob(filepath.Join(c.Spool, "*", "stderr.log*"))
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			continue
+		}
+		for _, bad := range []string{"panic: ", "fatal error: ", "DATA RACE"} {
+			if bytes.Contains(text, []byte(bad)) {
+				c.T.Errorf("%s says %q", f, bad)
 			}
 		}
+		if c.T.Failed() && len(text) > 0 {
+			c.T.Logf("%s:\n%s", f, text[:min(len(text), 4000)])
+		}
+	}
+	if c.T.Failed() && c.out != nil {
+		c.T.Logf("picket up said:\n%s", c.Output())
 	}
 }
 

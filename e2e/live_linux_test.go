@@ -266,7 +266,9 @@ func TestLiveAdopt(t *testing.T) {
 	for _, l := range conn.Lines {
 		whole[conn.Key(l, "conn_state")]++
 	}
-	if n := uint64(2*cfg.Flows) - b.Connections - b.RecordsLost; whole["SF"] != len(conn.Lines) || uint64(len(conn.Lines)) < n {
+	// Only what worker-1 had open or in its hands is missing or cut.
+	rows, cut := len(conn.Lines), len(conn.Lines)-whole["SF"]
+	if uint64(cut) > b.Connections || uint64(rows)+b.Connections+b.RecordsLost < uint64(2*cfg.Flows) {
 		t.Errorf("conn rows by state: %v, of %d flows: %+v", whole, 2*cfg.Flows, b)
 	}
 }

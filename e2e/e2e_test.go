@@ -30,7 +30,7 @@ var built = sync.OnceValues(func() (string, error) {
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
-		_ = f.Value.Set("4") // paced clusters mostly wait
+		_ = f.Value.Set("6") // paced clusters mostly wait
 	}
 	code := m.Run()
 	if bin, err := built(); err == nil && !testing.Short() {

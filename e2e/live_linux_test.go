@@ -131,14 +131,18 @@ func TestLiveLoad(t *testing.T) {
 	}
 }
 
-// A worker stands still for five seconds: what its ring does not hold is
+// A worker stands still for five seconds (two in the short variant): what its ring does not hold is
 // dropped, and counted.
 func TestLiveStopped(t *testing.T) {
 	c := live(t, "-W", "2")
-	g := trafficgen.New(load(1_200_000))
+	still, packets := 2*time.Second, 600_000
+	if Long() {
+		still, packets = 5*time.Second, 1_200_000
+	}
+	g := trafficgen.New(load(packets))
 	pid := c.Node("worker-1").PID
 	kill(t, pid, syscall.SIGSTOP)
-	wake := time.AfterFunc(5*time.Second, func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+	wake := time.AfterFunc(still, func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
 	defer wake.Stop() // what still runs then is killed
 	sent := c.send(g.Next, 0, 200_000)
 	c.taken(sent)
@@ -231,6 +235,9 @@ func TestLiveKillUnderLoad(t *testing.T) {
 // The supervisor is killed while packets come, and a new one takes nodes and
 // sockets over: nobody sees it in the logs.
 func TestLiveAdopt(t *testing.T) {
+	if !Long() {
+		t.Skipf("only with %s=1", Env)
+	}
 	c := live(t, "-W", "2")
 	before := c.Processes()
 	cfg := load(100_000)

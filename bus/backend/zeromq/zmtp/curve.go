@@ -7,7 +7,6 @@ import (
 	"io"
 
 	"golang.org/x/crypto/nacl/box"
-	"golang.org/x/crypto/nacl/secretbox"
 )
 
 // Curve are the keys of a socket that speaks CURVE. In a cluster all servers
@@ -81,53 +80,6 @@ func commandData(body []byte, want string, least, most int) ([]byte, error) {
 		return nil, curveError(fmt.Sprintf("%s of %d bytes", want, len(body)))
 	}
 	return data, nil
-}
-
-// session is an encrypted connection after the handshake.
-type session struct {
-	key          [32]byte // precomputed from both short-lived pairs
-	send, recv   string   // prefixes of the nonces
-	sent, recvd  uint64   // last counters used
-	sealTo, open [24]byte
-}
-
-func newSession(key [32]byte, server bool, sent, recvd uint64) *session {
-	s := &session{key: key, send: "CurveZMQMESSAGEC", recv: "CurveZMQMESSAGES", sent: sent, recvd: recvd}
-	if server {
-		s.send, s.recv = s.recv, s.send
-	}
-	copy(s.sealTo[:], s.send)
-	copy(s.open[:], s.recv)
-	return s
-}
-
-// seal appends the frame that carries plain, which is the inner flags and the
-// body. Only the connection's writer calls it, so nonces leave in order.
-func (s *session) seal(b, plain []byte) []byte {
-	s.sent++
-	binary.BigEndian.PutUint64(s.sealTo[16:], s.sent)
-	b = appendHeader(b, 0, len("\x07MESSAGE")+8+boxOverhead+len(plain))
-	b = append(b, "\x07MESSAGE"...)
-	b = append(b, s.sealTo[16:]...)
-	return secretbox.Seal(b, plain, &s.sealTo, &s.key)
-}
-
-// unseal appends what a frame's body carries: inner flags and body.
-func (s *session) unseal(b, body []byte) ([]byte, error) {
-	if len(body) < messageOverhead || string(body[:8]) != "\x07MESSAGE" {
-		return b, curveError("frame is no MESSAGE")
-	}
-	n := binary.BigEndian.Uint64(body[8:])
-	if n <= s.recvd {
-		return b, curveError(fmt.Sprintf("nonce %d after %d", n, s.recvd))
-	}
-	copy(s.open[16:], body[8:16])
-	out, ok := secretbox.Open(b, body[16:], &s.open, &s.key)
-	if !ok {
-		return b, curveError("MESSAGE does not open")
-	}
-	s.recvd = n
-	return out, nil
 }
 
 // curveClient is the client's side of a handshake: hello, welcome, initiate, ready.

@@ -8,8 +8,10 @@ import (
 	"github.com/picket-nsm/picket/logs/sink/tsv"
 	"github.com/picket-nsm/picket/policy/builtin"
 	dnslog "github.com/picket-nsm/picket/policy/builtin/dns"
+	sshlog "github.com/picket-nsm/picket/policy/builtin/ssh"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/dns"
+	"github.com/picket-nsm/picket/traffic/analyzer/ssh"
 )
 
 // Protocols lists the analyzers with the logs that take their events. The order
@@ -19,6 +21,10 @@ func Protocols() []builtin.Protocol {
 		func(b builtin.Base) []analyzer.Factory {
 			log := dnslog.New(b.Open(dnslog.Schema()))
 			return []analyzer.Factory{dns.Factory(dns.Default(), log.Handler)}
+		},
+		func(b builtin.Base) []analyzer.Factory {
+			log := sshlog.New(b.Open(sshlog.Schema()))
+			return []analyzer.Factory{ssh.Factory(ssh.Default(), log.Handler)}
 		},
 	}
 }

@@ -76,6 +76,10 @@ const NoListener = "no logger of that name listens"
 
 // Ack says that a logger has written a batch, or never will.
 type Ack struct {
+	// Unconfirmed: handed to a logger that does not acknowledge, a real Zeek's.
+	// Whether it writes the batch, nobody will tell.
+	Unconfirmed bool
+
 	Logger   string
 	Producer string
 	Start    uint64
@@ -116,6 +120,17 @@ type Runner interface {
 	Run(ctx context.Context) error
 	// Status may be called at any time from any goroutine.
 	Status() Status
+}
+
+// Peer is a node in one of its lives, as the bus knows it.
+type Peer struct{ Name, ID string }
+
+// Discoverer is an extra ability of a driver whose bus tells who comes and goes,
+// also of nodes that do not announce themselves in our way: real Zeek processes.
+type Discoverer interface {
+	// Discover sets what is told, before Run. tell is called from any goroutine, one
+	// call at a time, in order; it must not block or call the driver.
+	Discover(tell func(p Peer, up bool))
 }
 
 // Driver is a backend that serves both contracts, as mem and nats do.

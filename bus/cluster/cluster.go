@@ -32,6 +32,10 @@ type Config struct {
 	ID   string // of this life: see NodeID
 	Role layout.Role
 
+	// RoleOf says what the layout knows of a node that does not announce itself, a
+	// real Zeek's; nil: nothing.
+	RoleOf func(name string) layout.Role
+
 	Announce time.Duration // how often it says that it is there; default 1 s
 	Down     time.Duration // silence after which a node is down; default 3 s
 }
@@ -70,9 +74,10 @@ func NodeID(backend, name, host string, pid int, chance string) string {
 }
 
 // Subscriptions returns what a node subscribes to at its start, in Zeek's order
-// (wire.md section 4.3): shared tables, its pool, its class, its id, its name.
+// (wire.md section 4.3, and as recorded): supervision, shared tables, its pool,
+// its class, its id, its name.
 func Subscriptions(name, id string, role layout.Role) []string {
-	s := []string{topic.Table}
+	s := []string{topic.Supervisor, topic.Table}
 	switch role {
 	case layout.Logger:
 		s = append(s, topic.LoggerPool, topic.Logger)
@@ -125,6 +130,9 @@ func New(cfg Config, deps Deps) *Cluster {
 	c.presence.init()
 	c.metrics.dropped = map[string]uint64{}
 	deps.Events.Receive(c.receive)
+	if d, ok := deps.Events.(backend.Discoverer); ok {
+		d.Discover(c.discovered)
+	}
 	return c
 }
 

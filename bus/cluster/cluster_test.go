@@ -282,7 +282,7 @@ func TestHostileMessages(t *testing.T) {
 
 func TestSubscriptions(t *testing.T) {
 	got := Subscriptions("worker-1", "id", layout.Worker)
-	want := []string{"zeek/table/", "zeek.cluster.pool.worker", "zeek.cluster.worker", "zeek.cluster.nodeid.id.", "zeek.cluster.node.worker-1."}
+	want := []string{"zeek/supervisor", "zeek/table/", "zeek.cluster.pool.worker", "zeek.cluster.worker", "zeek.cluster.nodeid.id.", "zeek.cluster.node.worker-1."}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}

@@ -44,6 +44,8 @@ type peer struct {
 	Node
 	subscriptions []string
 	seen          time.Time
+	bus           bool // the bus says that it is there
+	spoke         bool // it announces itself, so its silence means something
 }
 
 func (p *presence) init() {
@@ -100,13 +102,13 @@ func (c *Cluster) heard(m backend.Message, e event.Event) {
 		p.mu.Lock()
 		_, gone := p.left[id]
 		n := p.nodes[name]
-		fresh := !gone && (n == nil || n.ID != id)
-		if fresh && (n != nil || len(p.nodes) < maxNodes) {
+		fresh := !gone && (n == nil || n.ID != id || !n.spoke)
+		if fresh && (n == nil || n.ID != id) && (n != nil || len(p.nodes) < maxNodes) {
 			n = &peer{Node: Node{Name: name, ID: id, Role: role}}
 			p.nodes[name] = n
 		}
 		if n != nil && n.ID == id && !gone {
-			n.seen, n.subscriptions = now, subs
+			n.seen, n.subscriptions, n.spoke, n.Role = now, subs, true, role
 		}
 		p.mu.Unlock()
 		if fresh {
@@ -117,6 +119,32 @@ func (c *Cluster) heard(m backend.Message, e event.Event) {
 			}
 		}
 	}
+}
+
+// discovered takes what the bus itself says of a node.
+func (c *Cluster) discovered(b backend.Peer, up bool) {
+	if b.ID == c.cfg.ID || b.Name == "" {
+		return
+	}
+	p, now := &c.presence, c.deps.Now()
+	p.mu.Lock()
+	n := p.nodes[b.Name]
+	switch {
+	case !up:
+		if n != nil && n.ID == b.ID {
+			delete(p.nodes, b.Name)
+		}
+	case n != nil && n.ID == b.ID:
+		n.bus = true
+	case n != nil || len(p.nodes) < maxNodes:
+		role := layout.None
+		if c.cfg.RoleOf != nil {
+			role = c.cfg.RoleOf(b.Name)
+		}
+		p.nodes[b.Name] = &peer{Node: Node{Name: b.Name, ID: b.ID, Role: role}, seen: now, bus: true}
+	}
+	p.mu.Unlock()
+	p.stir()
 }
 
 // here makes this node's announcement.
@@ -196,6 +224,7 @@ func (c *Cluster) silence(now time.Time, since time.Duration) {
 		switch {
 		case deaf:
 			n.seen = now
+		case n.bus && !n.spoke:
 		case now.Sub(n.seen) > c.cfg.Down:
 			delete(p.nodes, name)
 		}

@@ -81,6 +81,9 @@ type Hooks struct {
 	// Command is called with commands that ZMTP does not know, from the peer's
 	// reading goroutine; name and data are lent. nil: they are ignored.
 	Command func(p *Peer, name string, data []byte)
+	// Written is called after each write to a peer, from its writing goroutine:
+	// Peer.Counts has changed. It must not send on this socket.
+	Written func(p *Peer)
 	// Dropped is called for each message that Drop dropped, from the sender's goroutine.
 	Dropped func(p *Peer, topic []byte)
 	// Monitor is told what happens to connections, from any goroutine.

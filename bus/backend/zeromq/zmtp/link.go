@@ -216,7 +216,11 @@ func (l *link) write() {
 			continue
 		}
 		l.s.freed()
-		if err := l.writeBatch(out); err != nil {
+		err := l.writeBatch(out)
+		if l.s.hooks.Written != nil {
+			l.s.hooks.Written(l.p)
+		}
+		if err != nil {
 			l.fail(err)
 			return
 		}

@@ -48,28 +48,7 @@ func TestChaos(t *testing.T) {
 			var killed []string
 			for time.Since(begin) < pace && !c.Ended() {
 				time.Sleep(time.Duration(r.Int64N(int64(pace / 4))))
-				n := nodes[r.IntN(len(nodes))]
-				how := r.IntN(4)
-				pid := c.Node(n).PID
-				if pid == 0 || c.Ended() {
-					continue
-				}
-				switch how {
-				case 0, 1:
-					killed = append(killed, n)
-					t.Logf("%4d ms: kill %s", time.Since(begin).Milliseconds(), n)
-					_ = syscall.Kill(pid, syscall.SIGKILL)
-				case 2:
-					d := time.Duration(r.Int64N(int64(time.Second)))
-					t.Logf("%4d ms: stop %s for %s", time.Since(begin).Milliseconds(), n, d.Round(time.Millisecond))
-					_ = syscall.Kill(pid, syscall.SIGSTOP)
-					time.AfterFunc(d, func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
-				case 3:
-					t.Logf("%4d ms: restart %s", time.Since(begin).Milliseconds(), n)
-					c.Picket("restart", n)
-					killed = append(killed, n)
-					c.Cut = c.Cut || strings.HasPrefix(n, "worker")
-				}
+				killed = append(killed, c.blow(r, nodes, begin)...)
 			}
 			code := c.Wait(time.Minute)
 			b := c.books(packets)
@@ -99,4 +78,33 @@ func TestChaos(t *testing.T) {
 			}
 		})
 	}
+}
+
+// blow kills a node, stops it for up to a second, or has it restarted. It
+// returns the node if something may be lost by that.
+func (c *Cluster) blow(r *rand.Rand, nodes []string, begin time.Time) (hit []string) {
+	c.T.Helper()
+	n := nodes[r.IntN(len(nodes))]
+	how := r.IntN(4)
+	pid := c.Node(n).PID
+	if pid == 0 || c.Ended() {
+		return nil
+	}
+	at := time.Since(begin).Milliseconds()
+	switch how {
+	case 2:
+		d := time.Duration(r.Int64N(int64(time.Second)))
+		c.T.Logf("%4d ms: stop %s for %s", at, n, d.Round(time.Millisecond))
+		_ = syscall.Kill(pid, syscall.SIGSTOP)
+		time.AfterFunc(d, func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+		return nil
+	case 3:
+		c.T.Logf("%4d ms: restart %s", at, n)
+		c.Picket("restart", n)
+		c.Cut = c.Cut || strings.HasPrefix(n, "worker")
+	default:
+		c.T.Logf("%4d ms: kill %s", at, n)
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	return []string{n}
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os/exec"
 	"slices"
 	"strings"
@@ -306,6 +307,44 @@ func TestLiveKillOthers(t *testing.T) {
 	}
 	if n := len(c.rows("conn").Lines); n != cfg.Flows {
 		t.Errorf("%d conn rows of %d flows", n, cfg.Flows)
+	}
+}
+
+// Kills, stops and restarts by chance under load: every packet is in the books.
+func TestLiveChaos(t *testing.T) {
+	if !Long() {
+		t.Skipf("only with %s=1", Env)
+	}
+	for round := range 5 {
+		t.Run(fmt.Sprint(round), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(5+Seed(), uint64(round)))
+			c := live(t, "-W", "3", "-L", "2")
+			var nodes []string
+			for _, n := range c.Status().Nodes {
+				nodes = append(nodes, n.Name)
+			}
+			begin := time.Now()
+			var hit []string
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				for time.Since(begin) < 5*time.Second {
+					time.Sleep(time.Duration(r.Int64N(int64(time.Second))))
+					hit = append(hit, c.blow(r, nodes, begin)...)
+				}
+			}()
+			g := trafficgen.New(load(600_000))
+			sent := c.send(g.Next, 0, 100_000)
+			<-over
+			time.Sleep(time.Second) // whoever stands still goes on
+			c.taken(sent)
+			b := c.stop(sent)
+			for _, l := range b.Losers {
+				if !slices.Contains(hit, l) {
+					t.Errorf("lost with %s, which nobody touched", l)
+				}
+			}
+		})
 	}
 }
 

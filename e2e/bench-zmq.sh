@@ -12,7 +12,7 @@ dir=$(mktemp -d)
 pids=()
 trap 'kill "${pids[@]}" 2>/dev/null || true; rm -rf "$dir"' EXIT
 gcc -O2 -o "$dir/libzmq" internal/oracle/libzmq/peer.c -lzmq
-CGO_ENABLED=0 go build -o "$dir/ours" ./internal/zmqbench
+CGO_ENABLED=0 go build -o "$dir/ours" ./bus/backend/zeromq/zmqbench
 CGO_ENABLED=0 go build -o "$dir/picket" ./cmd/picket
 port=$((20000 + RANDOM % 20000))
 next() { port=$((port + 2)); }

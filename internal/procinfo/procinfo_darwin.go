@@ -2,6 +2,7 @@ package procinfo
 
 import (
 	"fmt"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,3 +28,6 @@ func Of(pid int) (Usage, error) {
 	_, err := Identity(pid)
 	return Usage{}, err
 }
+
+// Listener says who listens on a TCP address; macOS does not tell.
+func Listener(netip.AddrPort) string { return "" }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -23,6 +24,9 @@ type Deps struct {
 	Formats   []sink.Factory
 	Codecs    []codec.Codec // for events; the first is the default
 	Connect   Connect
+	// Doors opens the doors that w.Spec names, serves until ctx ends and comes back
+	// when they are closed. What goes wrong it says itself. nil: there are none.
+	Doors func(ctx context.Context, w Doorway)
 }
 
 // format finds a log format by name.

@@ -9,11 +9,12 @@ import (
 	clusterlog "github.com/picket-nsm/picket/policy/builtin/cluster"
 )
 
-// change is a node that came or went.
+// change is a node that came or went, or another line for cluster.log.
 type change struct {
 	node cluster.Node
 	up   bool
 	at   time.Time
+	text string
 }
 
 // runManager writes cluster.log through the loggers until ctx ends.
@@ -35,7 +36,13 @@ func (n *node) runManager(ctx context.Context) error {
 			return // the hub, or a tool: not a node to Zeek
 		}
 		select {
-		case changes <- change{x, up, n.deps.Now()}:
+		case changes <- change{node: x, up: up, at: n.deps.Now()}:
+		case <-over:
+		}
+	}
+	note := func(text string) {
+		select {
+		case changes <- change{text: text, at: n.deps.Now()}:
 		case <-over:
 		}
 	}
@@ -48,11 +55,15 @@ func (n *node) runManager(ctx context.Context) error {
 		return errors.Join(err, stopAll(stop, &shipping))
 	}
 	n.ready()
+	shut, closed := n.openDoors(note)
+	defer shut()
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	write := func(c change) {
 		at := float64(c.at.UnixNano()) / 1e9
-		if c.up {
+		if c.text != "" {
+			log.Message(at, c.text)
+		} else if c.up {
 			log.NodeUp(at, c.node.Name, c.node.ID)
 		} else {
 			log.NodeDown(at, c.node.Name)
@@ -65,6 +76,16 @@ func (n *node) runManager(ctx context.Context) error {
 		case now := <-tick.C:
 			out.batcher.Tick(now)
 		case <-ctx.Done():
+		}
+	}
+	// The doors close first: they have something to say about it.
+	shut()
+	for open := true; open; {
+		select {
+		case c := <-changes:
+			write(c)
+		case <-closed:
+			open = false
 		}
 	}
 	close(over)

@@ -31,7 +31,14 @@ func Run(ctx context.Context, spec Spec, deps Deps) (err error) {
 	var running group
 	running.start(func() error { return n.bus.Run(bus) })
 	running.start(func() error { n.watchBus(bus); return nil })
-	err = n.work(ctx)
+	if spec.Role == "manager" { // which logs who goes through its doors
+		err = n.work(ctx)
+	} else {
+		shut, closed := n.openDoors(func(text string) { deps.Log.Info(text) })
+		err = n.work(ctx)
+		shut()
+		<-closed
+	}
 	n.books.SetState(ledger.Draining, deps.Now())
 	err = errors.Join(err, n.leave())
 	leave()

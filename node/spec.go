@@ -24,6 +24,7 @@ type Spec struct {
 	Bus     Bus     `json:"bus"`
 	Capture Capture `json:"capture"` // workers
 	Logs    Logs    `json:"logs"`    // loggers
+	Doors   Doors   `json:"doors,omitzero"`
 }
 
 // drain is how long a node waits for the loggers when it stops.

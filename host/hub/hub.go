@@ -45,6 +45,8 @@ type Deps struct {
 	Now func() time.Time // wall clock; nil: time.Now
 	// Up is called once nodes can connect, with the URL; may be nil.
 	Up func(url string)
+	// Doors opens the doors that the spec names, as in node.Deps; may be nil.
+	Doors func(ctx context.Context, w node.Doorway)
 }
 
 // Run serves the bus where spec.Bus.URL says, to whoever knows spec.Bus's user
@@ -79,6 +81,7 @@ func Run(ctx context.Context, spec node.Spec, d Deps) (err error) {
 		return fmt.Errorf("run hub: %w", err)
 	}
 	led.SetState(ledger.Ready, d.Now())
+	shut := openDoors(spec, s.URL(), led, d)
 	if d.Up != nil {
 		d.Up(s.URL())
 	}
@@ -92,6 +95,7 @@ func Run(ctx context.Context, spec node.Spec, d Deps) (err error) {
 		case <-ctx.Done():
 			note(led, s)
 			led.SetState(ledger.Draining, d.Now())
+			shut()
 			err := stop()
 			s.Stop()
 			led.SetState(ledger.Stopped, d.Now())

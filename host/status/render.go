@@ -21,6 +21,9 @@ func Table(w io.Writer, s *Status) error {
 	if a := accounting(s); a != "" {
 		b.WriteString("\n" + a + "\n")
 	}
+	for _, d := range s.Doors {
+		b.WriteString(printable(d.String()) + "\n")
+	}
 	for _, p := range s.Problems {
 		b.WriteString("! " + p + "\n")
 	}
@@ -44,6 +47,9 @@ func Render(s *Status, w, h int, hint string) []byte {
 	lines = append(lines, table(s)...)
 	if a := accounting(s); a != "" {
 		lines = append(lines, "", a)
+	}
+	for _, d := range s.Doors {
+		lines = append(lines, d.String())
 	}
 	for _, p := range s.Problems {
 		lines = append(lines, "! "+p)

@@ -31,6 +31,7 @@ type Status struct {
 	Started    time.Time          `json:"started"`
 	Supervisor Supervisor         `json:"supervisor"`
 	Nodes      []Node             `json:"nodes"`
+	Doors      []Door             `json:"doors,omitempty"`
 	Totals     Totals             `json:"totals"`
 	Accounting *ledger.Report     `json:"accounting,omitempty"`
 	Events     []supervisor.Event `json:"events"`
@@ -109,6 +110,7 @@ func Collect(spool string, earlier *Status) (*Status, error) {
 	books := newBooks(spool, st)
 	for _, n := range st.Nodes {
 		s.Nodes = append(s.Nodes, s.node(n, usage[n.Name], books, earlier))
+		s.doors(spool, s.Nodes[len(s.Nodes)-1], books)
 	}
 	s.Problems = append(s.Problems, books.problems...)
 	s.Problems = append(s.Problems, strangers(spool, st)...)

@@ -1,0 +1,93 @@
+package status
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Door is a way in from outside, as the process that holds it tells of it, in a
+// file in its folder.
+type Door struct {
+	Kind    string `json:"kind"` // websocket
+	Node    string `json:"node"`
+	PID     int    `json:"pid"`
+	URL     string `json:"url,omitempty"`     // empty: it is not open
+	Trouble string `json:"trouble,omitempty"` // why
+	Clients int    `json:"clients"`           // now; the reader fills it in
+}
+
+func doorFile(dir, kind string) string { return filepath.Join(dir, "door."+kind+".json") }
+
+// WriteDoor notes a door in its node's folder.
+func WriteDoor(dir string, d Door) error {
+	text, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("note door %s: %w", d.Kind, err)
+	}
+	tmp := doorFile(dir, d.Kind) + ".new"
+	if err := os.WriteFile(tmp, append(text, '\n'), 0o600); err != nil {
+		return fmt.Errorf("note door %s: %w", d.Kind, err)
+	}
+	if err := os.Rename(tmp, doorFile(dir, d.Kind)); err != nil {
+		return fmt.Errorf("note door %s: %w", d.Kind, err)
+	}
+	return nil
+}
+
+// RemoveDoor takes the note back.
+func RemoveDoor(dir, kind string) error {
+	if err := os.Remove(doorFile(dir, kind)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget door %s: %w", kind, err)
+	}
+	return nil
+}
+
+// Doors reads the notes of a node's folder that the process with this id has
+// left there. Others are of earlier lives.
+func Doors(dir string, pid int) []Door {
+	files, err := filepath.Glob(doorFile(dir, "*"))
+	if err != nil {
+		return nil
+	}
+	var out []Door
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		var d Door
+		if err == nil && json.Unmarshal(text, &d) == nil && d.PID == pid {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// doors adds the doors of a node that runs.
+func (s *Status) doors(spool string, n Node, b *books) {
+	if n.PID == 0 {
+		return
+	}
+	for _, d := range Doors(filepath.Join(spool, n.Name), n.PID) {
+		if l := b.last[n.Name]; l != nil && l.Pid == n.PID {
+			d.Clients = int(l.Counters[DoorClients(d.Kind)])
+		}
+		s.Doors = append(s.Doors, d)
+	}
+}
+
+// DoorClients is the name of the counter of a door's clients.
+func DoorClients(kind string) string { return kind + ".clients" }
+
+// String is a door in one line.
+func (d Door) String() string {
+	if d.URL == "" {
+		return fmt.Sprintf("! %s of %s is closed: %s", d.Kind, d.Node, d.Trouble)
+	}
+	clients := fmt.Sprintf("%d clients", d.Clients)
+	if d.Clients == 1 {
+		clients = "1 client"
+	}
+	return fmt.Sprintf("%s of %s  %s  %s", d.Kind, d.Node, d.URL, clients)
+}

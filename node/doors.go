@@ -1,0 +1,73 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/picket-nsm/picket/bus/backend"
+	"github.com/picket-nsm/picket/internal/ledger"
+)
+
+// Doors says which doors a node or hub holds.
+type Doors struct {
+	WebSocket *WebSocket `json:"websocket,omitempty"`
+}
+
+// WebSocket is the settings of package api/websocket, field by field.
+type WebSocket struct {
+	Listen string `json:"listen"`
+
+	Cert     string `json:"cert,omitempty"`
+	Key      string `json:"key,omitempty"`
+	ClientCA string `json:"client_ca,omitempty"`
+	ACL      string `json:"acl,omitempty"`
+
+	Hosts   []string `json:"hosts,omitempty"`
+	Origins []string `json:"origins,omitempty"`
+
+	Declarations []string `json:"declarations,omitempty"`
+	DeclaredOnly bool     `json:"declared_only,omitempty"`
+
+	PingInterval  time.Duration `json:"ping_interval,omitempty"`
+	MessageBytes  int           `json:"message_bytes,omitempty"`
+	Rate          int           `json:"rate,omitempty"`
+	Subscriptions int           `json:"subscriptions,omitempty"`
+	Connections   int           `json:"connections,omitempty"`
+	Handshakes    int           `json:"handshakes,omitempty"`
+	QueueBytes    int           `json:"queue_bytes,omitempty"`
+}
+
+// Doorway is what a node or the hub gives the doors that it holds.
+type Doorway struct {
+	Spec Spec
+	ID   string // of this life of the node
+	Log  *slog.Logger
+	Now  func() time.Time
+	// Bus makes a connection of its own, which the door runs: what comes in by the
+	// door then reaches the node, too.
+	Bus func(id string) (backend.Driver, error)
+	// Note writes a line into cluster.log, where the node has one. It may wait.
+	Note func(text string)
+	// Counter is one in the node's ledger.
+	Counter func(name string) *ledger.Counter
+}
+
+// openDoors opens what the spec asks for, beside the node's work: a door that
+// does not open costs the node nothing. done is closed after shut, when all are
+// closed.
+func (n *node) openDoors(note func(string)) (shut func(), done <-chan struct{}) {
+	ctx, shut := context.WithCancel(context.Background())
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		if n.deps.Doors == nil {
+			return
+		}
+		n.deps.Doors(ctx, Doorway{
+			Spec: n.spec, ID: n.id, Log: n.deps.Log, Now: n.deps.Now, Note: note, Counter: n.books.Counter,
+			Bus: func(id string) (backend.Driver, error) { return n.deps.Connect(n.spec, id) },
+		})
+	}()
+	return shut, closed
+}

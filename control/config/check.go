@@ -70,6 +70,7 @@ func (c Config) Problems() []Problem {
 		bad("logs.rotate_at", "%q: want a time of day, as 00:00", c.Logs.RotateAt)
 	}
 	c.bus(bad)
+	c.API.WebSocket.problems(bad)
 	for _, d := range []struct {
 		key string
 		d   Duration
@@ -167,10 +168,18 @@ func (c Config) below(dir string) Config {
 	for _, p := range []*string{
 		&c.Cluster.Spool, &c.Logs.Dir, &c.Logs.Archive,
 		&c.Bus.TokenFile, &c.Bus.CA, &c.Bus.Cert, &c.Bus.Key,
+		&c.API.WebSocket.Cert, &c.API.WebSocket.Key, &c.API.WebSocket.ClientCA, &c.API.WebSocket.ACL,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
+	scripts := slices.Clone(c.API.WebSocket.Declarations)
+	for i, p := range scripts {
+		if !filepath.IsAbs(p) {
+			scripts[i] = filepath.Join(dir, p)
+		}
+	}
+	c.API.WebSocket.Declarations = scripts
 	return c
 }

@@ -16,6 +16,7 @@ type Config struct {
 	Logs       Logs        `toml:"logs" json:"logs" doc:"Which logs are written, and how."`
 	Bus        Bus         `toml:"bus" json:"bus" doc:"What the nodes talk over."`
 	Supervisor Supervisor  `toml:"supervisor" json:"supervisor" doc:"How nodes are kept alive."`
+	API        API         `toml:"api" json:"api" doc:"The doors through which programs outside meet the cluster."`
 }
 
 // Cluster is the section of that name.
@@ -80,6 +81,32 @@ type Supervisor struct {
 	Memory       Size     `toml:"memory" json:"memory" doc:"Memory of one node, near which it collects garbage harder (GOMEMLIMIT). It is no hard limit. 0: none."`
 }
 
+// API is the sections whose names begin with it.
+type API struct {
+	WebSocket WebSocket `toml:"websocket" json:"websocket" doc:"Zeek's WebSocket API: programs get and publish events. docs/howto/use-the-websocket-api.md"`
+}
+
+// WebSocket is the section [api.websocket].
+type WebSocket struct {
+	Listen        string   `toml:"listen" json:"listen" doc:"Address and port. Beyond loopback, acl, cert and key are needed. Empty: no WebSocket API."`
+	Node          string   `toml:"node" json:"node" doc:"The node that holds it, or hub."`
+	Cert          string   `toml:"cert" json:"cert" doc:"PEM file with the server's certificate, for wss://."`
+	Key           string   `toml:"key" json:"key" doc:"PEM file with the key of cert."`
+	ClientCA      string   `toml:"client_ca" json:"client_ca" doc:"PEM file with the authority whose client certificates are taken in place of tokens."`
+	ACL           string   `toml:"acl" json:"acl" doc:"File that says who may subscribe and publish what. Empty: whoever reaches loopback may do everything."`
+	Hosts         []string `toml:"hosts" json:"hosts" doc:"On loopback: names under which this machine may be asked for, besides localhost."`
+	Origins       []string `toml:"origins" json:"origins" doc:"Origins of web pages that may connect, as [\"https://soc.example\"]. Others are refused."`
+	Declarations  []string `toml:"declarations" json:"declarations" doc:"Zeek scripts that declare events. What a client sends is checked against them, and /v2 shows records by field name."`
+	DeclaredOnly  bool     `toml:"declared_only" json:"declared_only" doc:"Refuse events that are not declared, as Zeek does."`
+	Ping          Duration `toml:"ping" json:"ping" doc:"How often clients are pinged. Who has not answered by the next one is closed. 0s: never."`
+	Message       Size     `toml:"message" json:"message" doc:"Largest message of a client."`
+	Rate          int      `toml:"rate" json:"rate" doc:"Messages per second of one client, above which it is slowed. 0: any."`
+	Subscriptions int      `toml:"subscriptions" json:"subscriptions" doc:"Topics of one client."`
+	Connections   int      `toml:"connections" json:"connections" doc:"Clients at a time."`
+	Handshakes    int      `toml:"handshakes" json:"handshakes" doc:"Connections at a time that have not become clients; beyond it the oldest gives way."`
+	Queue         Size     `toml:"queue" json:"queue" doc:"What may wait for one client. A client that leaves more unread is closed."`
+}
+
 // Default is every setting's value where the user says nothing.
 func Default() Config {
 	return Config{
@@ -92,5 +119,9 @@ func Default() Config {
 			RestartFirst: Duration(time.Second), RestartMax: Duration(time.Minute), HealthyAfter: Duration(time.Minute),
 			OutputSize: 16 << 20, OutputLives: 3,
 		},
+		API: API{WebSocket: WebSocket{
+			Listen: "127.0.0.1:27759", Node: "manager", Ping: Duration(5 * time.Second), Message: 4 << 20,
+			Subscriptions: 1000, Connections: 1024, Handshakes: 64, Queue: 4 << 20,
+		}},
 	}
 }

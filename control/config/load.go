@@ -284,18 +284,15 @@ func (w *walker) unknown(t reflect.Type, at, what, key string, line int) {
 
 // sectionOf names the section that has such a key.
 func sectionOf(key string) string {
-	root := reflect.TypeFor[Config]()
-	for i := range root.NumField() {
-		f := root.Field(i)
-		t, name := f.Type, "["+f.Tag.Get("toml")+"]"
-		if t.Kind() == reflect.Slice {
-			t, name = t.Elem(), "["+name+"]"
+	name := ""
+	c := Default()
+	c.Interfaces = []Interface{{}}
+	each(c, func(section, _ string, v reflect.Value) {
+		if _, ok := field(v.Type(), key); ok && name == "" {
+			name = section
 		}
-		if _, ok := field(t, key); ok {
-			return name
-		}
-	}
-	return ""
+	})
+	return name
 }
 
 func field(t reflect.Type, key string) (reflect.StructField, bool) {

@@ -80,10 +80,17 @@ rotate = "24h"
 
 // each calls f with each section, and with each element of a list of them.
 func each(c Config, f func(section, doc string, v reflect.Value)) {
-	v := reflect.ValueOf(c)
+	eachIn(reflect.ValueOf(c), "", f)
+}
+
+func eachIn(v reflect.Value, at string, f func(section, doc string, v reflect.Value)) {
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
-		name, doc := field.Tag.Get("toml"), field.Tag.Get("doc")
+		name, doc := join(at, field.Tag.Get("toml")), field.Tag.Get("doc")
+		if field.Type.Kind() == reflect.Struct && field.Type.Field(0).Type.Kind() == reflect.Struct {
+			eachIn(v.Field(i), name, f)
+			continue
+		}
 		if field.Type.Kind() != reflect.Slice {
 			f("["+name+"]", doc, v.Field(i))
 			continue

@@ -155,7 +155,35 @@ func Nodes(in Input) ([]supervisor.Node, error) {
 			n.Node.Capture = capture(in, w)
 		})
 	}
+	if err := doors(c, out); err != nil {
+		return nil, fmt.Errorf("plan cluster %s: %w", c.Cluster.Name, err)
+	}
 	return out, nil
+}
+
+// doors gives each door to the node that holds it.
+func doors(c config.Config, nodes []supervisor.Node) error {
+	w := c.API.WebSocket
+	if w.Listen == "" {
+		return nil
+	}
+	var names []string
+	for i := range nodes {
+		if names = append(names, nodes[i].Name); nodes[i].Name != w.Node {
+			continue
+		}
+		ping := time.Duration(w.Ping)
+		if ping == 0 {
+			ping = -1
+		}
+		nodes[i].Node.Doors.WebSocket = &node.WebSocket{
+			Listen: w.Listen, Cert: w.Cert, Key: w.Key, ClientCA: w.ClientCA, ACL: w.ACL, Hosts: w.Hosts, Origins: w.Origins,
+			Declarations: w.Declarations, DeclaredOnly: w.DeclaredOnly, PingInterval: ping, MessageBytes: int(w.Message), Rate: w.Rate,
+			Subscriptions: w.Subscriptions, Connections: w.Connections, Handshakes: w.Handshakes, QueueBytes: int(w.Queue),
+		}
+		return nil
+	}
+	return fmt.Errorf("api.websocket.node: no node %q; there are %s", w.Node, strings.Join(names, ", "))
 }
 
 func logs(c config.Config) node.Logs {

@@ -267,8 +267,15 @@ func (c *client) spend() time.Duration {
 	return 0
 }
 
-// onPing is called on the reading goroutine: a ping counts as a message.
-func (c *client) onPing(context.Context, []byte) bool { return c.pace() }
+// onPing is called on the reading goroutine. A ping counts as a message. Its pong
+// takes the same way as all answers: who gets it knows that what it sent before
+// has been handled, and has seen what we think of it.
+func (c *client) onPing(_ context.Context, payload []byte) bool {
+	if c.pace() {
+		c.control(controlFrame(opPong, payload))
+	}
+	return false
+}
 
 // subscribe handles the first message.
 func (c *client) subscribe(text []byte) {

@@ -41,6 +41,9 @@ type Config struct {
 // DefaultListen is where Zeek listens.
 const DefaultListen = "127.0.0.1:27759"
 
+// ZeekVersion is the Zeek whose API this is.
+const ZeekVersion = "9.0.0"
+
 // Paths of the API.
 const (
 	PathV1 = "/v1/messages/json"

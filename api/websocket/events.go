@@ -135,6 +135,10 @@ func (c *client) event(text []byte) {
 		c.complain(refusePublish, codeDenied, "client "+c.who.name+" may not publish to "+clip(topic, 100), "")
 		return
 	}
+	if strings.HasPrefix(e.Name, ownEvents) {
+		c.complain(refusePublish, codeDenied, "events whose names begin with "+ownEvents+" are the nodes' own", "")
+		return
+	}
 	s.metrics.eventsIn.Add(1)
 	if problem := s.publish(c.ctx, c, topic, &e); problem != "" {
 		c.send(eventjson.AppendError(nil, codePublish, clip(problem, 200), ""))
@@ -147,6 +151,10 @@ const (
 	codePublish = "publish_failed"
 	codeLimit   = "limit_exceeded"
 )
+
+// ownEvents are what nodes tell each other about themselves: a stranger who could
+// say it would have them believe that others are gone.
+const ownEvents = "Picket::"
 
 // reservedTopic is Broker's mark of no topic.
 const reservedTopic = "<$>"

@@ -17,6 +17,7 @@ const (
 	opText         = 0x1
 	opClose        = 0x8
 	opPing         = 0x9
+	opPong         = 0xa
 	final          = 0x80
 )
 
@@ -59,9 +60,9 @@ func textFrames(room []byte) []byte {
 	return out
 }
 
-// pingFrame makes a ping; payload has at most 125 bytes.
-func pingFrame(payload string) []byte {
-	return append([]byte{final | opPing, byte(len(payload))}, payload...)
+// controlFrame makes a ping or pong; payload has at most 125 bytes.
+func controlFrame(op byte, payload []byte) []byte {
+	return append([]byte{final | op, byte(len(payload))}, payload...)
 }
 
 // wire is a client's connection. Two write to it: the client's writer, frames of

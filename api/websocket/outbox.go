@@ -224,7 +224,7 @@ func (c *client) pingEvery(interval time.Duration, now time.Time) {
 		c.end(closing{code: 1011, reason: "Ping timeout", say: true})
 		return
 	}
-	c.control(pingFrame(fmt.Sprintf("picket::heartbeat::%s::%d", interval, c.pingNum)))
+	c.control(controlFrame(opPing, fmt.Appendf(nil, "picket::heartbeat::%s::%d", interval, c.pingNum)))
 	c.server.metrics.pings.Add(1)
 	c.pingNum++
 	c.pingAt, c.pingReads = now, reads

@@ -47,6 +47,8 @@ func TestWhoGetsWhat(t *testing.T) {
 	for _, c := range []*conn{one, two, three} {
 		c.want(text("a/bc", "from::node", count(2)))
 	}
+	one.send(message("picket.presence", "Picket::goodbye", "manager", "id"))
+	one.want(`{"type":"error","code":"access_denied","context":"events whose names begin with Picket:: are the nodes' own"}`)
 	// What would come next had the first come back, or come twice.
 	w.publish("a/bc", event.New("from::node", value.Count(3)))
 	for _, c := range []*conn{one, two, three} {
@@ -276,6 +278,16 @@ func TestFragments(t *testing.T) {
 		t.Errorf("pong: %x %s", op, b)
 	}
 	other.want(text("u", "e", count(1)))
+	// A pong comes after the answers to what was sent before the ping.
+	for range 100 {
+		raw.write(0x81, []byte("{"))
+	}
+	raw.write(0x89, []byte("now"))
+	for i := range 101 {
+		if op, b := raw.frame(); (op == 0x8a) != (i == 100) {
+			t.Fatalf("frame %d: %x %s", i, op, b)
+		}
+	}
 }
 
 func TestLimits(t *testing.T) {

@@ -28,7 +28,7 @@ const hubExample = `  export PICKET_BUS_TOKEN=$(head -c 24 /dev/urandom | od -An
   picket hub --listen 127.0.0.1:4222`
 
 func hubCommand() *cobra.Command {
-	var listen, cluster string
+	var listen, cluster, websocket string
 	cmd := &cobra.Command{
 		Use:     "hub",
 		Short:   "Run the bus between the nodes",
@@ -36,7 +36,7 @@ func hubCommand() *cobra.Command {
 		Example: hubExample,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			spec, err := hubSpec(listen, cluster)
+			spec, err := hubSpec(listen, cluster, websocket)
 			if err != nil {
 				return err
 			}
@@ -44,20 +44,21 @@ func hubCommand() *cobra.Command {
 			defer stop()
 			return hub.Run(ctx, spec, hub.Deps{
 				Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
-				Up:  func(url string) { fmt.Fprintln(cmd.OutOrStdout(), "hub listens on", url) },
+				Up:  func(url string) { fmt.Fprintln(cmd.OutOrStdout(), "hub listens on", url) }, Doors: openDoors,
 			})
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:4222", "address and port; port 0: a free one")
 	cmd.Flags().StringVar(&cluster, "cluster", "picket", "name of the cluster")
+	cmd.Flags().StringVar(&websocket, "websocket", "off", "address of Zeek's WebSocket API, on loopback, as 127.0.0.1:27759")
 	return cmd
 }
 
-func hubSpec(listen, cluster string) (node.Spec, error) {
+func hubSpec(listen, cluster, websocket string) (node.Spec, error) {
 	if fd := os.Getenv(engine.EnvSpecFD); fd != "" {
 		return inheritedSpec(fd)
 	}
-	s := node.Spec{Cluster: cluster, Name: "hub", Role: hub.Role}
+	s := node.Spec{Cluster: cluster, Name: "hub", Role: hub.Role, Doors: websocketDoor(websocket)}
 	s.Bus = node.Bus{URL: "nats://" + listen, User: os.Getenv("PICKET_BUS_USER"), Token: os.Getenv("PICKET_BUS_TOKEN")}
 	if s.Bus.User == "" {
 		s.Bus.User = "picket"

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/picket-nsm/picket/api/websocket"
 	"github.com/picket-nsm/picket/host/engine"
 	"github.com/picket-nsm/picket/node"
 	"github.com/picket-nsm/picket/zeek/layout"
@@ -48,6 +49,8 @@ type nodeFlags struct {
 	share  string
 	layout string
 	json   bool
+
+	websocket string
 }
 
 func nodeCommand() *cobra.Command {
@@ -89,6 +92,7 @@ func nodeCommand() *cobra.Command {
 	fl.StringVar(&f.spec.Logs.Archive, "archive", "", "logger: folder where rotated logs go (default: they stay)")
 	fl.DurationVar(&f.spec.Logs.Rotate, "rotate", 0, "logger: rotate this often; 0: never")
 	fl.BoolVar(&f.json, "json", false, "logger: write JSON instead of TSV")
+	fl.StringVar(&f.websocket, "websocket", "", "address of Zeek's WebSocket API, on loopback; off: none (default "+websocket.DefaultListen+" for a manager, else off)")
 	return cmd
 }
 
@@ -140,6 +144,10 @@ func nodeSpec(f *nodeFlags, args []string) (node.Spec, error) {
 	if s.Role == "worker" && s.Capture.Interface == "" && len(s.Capture.Files) == 0 {
 		return s, usagef("node %s: a worker needs -i INTERFACE or --read FILE", s.Name)
 	}
+	if f.websocket == "" && s.Role == "manager" {
+		f.websocket = websocket.DefaultListen
+	}
+	s.Doors = websocketDoor(f.websocket)
 	if len(l.Role(layout.Logger)) > 1 {
 		s.Logs.Suffix = s.Name
 		if filepath.Clean(s.Logs.Dir) != "." {

@@ -129,7 +129,7 @@ func nodeDeps() node.Deps {
 	return node.Deps{
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Now: time.Now, Rand: rand.Reader,
-		Protocols: standard.Protocols(), Formats: standard.Formats(), Codecs: standard.Codecs(), Connect: connect,
+		Protocols: standard.Protocols(), Formats: standard.Formats(), Codecs: standard.Codecs(), Connect: connect, Doors: openDoors,
 	}
 }
 

@@ -54,6 +54,7 @@ func newRoot(out, errOut io.Writer) *cobra.Command {
 		nodeCommand(),
 		hubCommand(),
 		brokerCommand(),
+		eventsCommand(),
 		layoutCommand(),
 		versionCommand(),
 	)

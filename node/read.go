@@ -241,11 +241,14 @@ func (r *reading) progress(src *pcapfile.Source) (stop func()) {
 
 // acked takes an answer from the bus to the ship.
 func (l *line) acked(a backend.Ack) {
-	if a.Err == backend.NoListener {
+	switch {
+	case a.Err == backend.NoListener:
 		l.ship.Missed(a.Logger, a.Start, a.Seq)
-		return
+	case a.Unconfirmed:
+		l.ship.Passed(a.Logger, a.Start, a.Seq)
+	default:
+		l.ship.Acked(a.Logger, a.Start, a.Seq, a.Err)
 	}
-	l.ship.Acked(a.Logger, a.Start, a.Seq, a.Err)
 }
 
 // toAck is a logger's answer as the bus carries it.

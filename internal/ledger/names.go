@@ -60,6 +60,10 @@ func Produced(path string) string { return "log." + path + ".produced" }
 // Acked names the counter of rows whose batches were acknowledged.
 func Acked(path string) string { return "log." + path + ".acked" }
 
+// Handed names the counter of rows whose batches were handed to a logger that
+// does not answer, a real Zeek's: they have left, and nobody knows more.
+func Handed(path string) string { return "log." + path + ".handed" }
+
 // Written names the sum of rows that this logger wrote to a path.
 func Written(path string) string { return "log." + path + ".written" }
 

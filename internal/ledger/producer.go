@@ -75,6 +75,9 @@ func (l *Ledger) GaveUp(e Entry) {
 // Acked resolves a batch: its logger has written it.
 func (l *Ledger) Acked(e Entry) { l.resolve(e, Acked(e.path)) }
 
+// HandedOver resolves a batch: it has left for a logger that does not answer.
+func (l *Ledger) HandedOver(e Entry) { l.resolve(e, Handed(e.path)) }
+
 // Dropped resolves a batch: nobody will ever write it.
 func (l *Ledger) Dropped(e Entry, stage, reason string) {
 	l.resolve(e, Dropped(e.path, stage, reason))

@@ -160,7 +160,8 @@ func (b *books) records(s *Snapshot) error {
 			}
 		}
 		// What has left the process's hands by its own notes.
-		noted := sum(l.Dropped) + s.Counters[Acked(path)]
+		l.Handed = s.Counters[Handed(path)]
+		noted := sum(l.Dropped) + s.Counters[Acked(path)] + l.Handed
 		lost := map[string]uint64{}
 		var waiting uint64
 		for _, e := range s.Entries {
@@ -196,7 +197,7 @@ func (b *books) records(s *Snapshot) error {
 			l.Lost = append(l.Lost, Lost{l.Node, s.Start, why, n})
 		}
 		sort.Slice(l.Lost, func(i, j int) bool { return l.Lost[i].Why < l.Lost[j].Why })
-		rest := int64(l.Produced) - int64(l.Written) - int64(sum(l.Dropped)) - int64(l.lost())
+		rest := int64(l.Produced) - int64(l.Written) - int64(l.Handed) - int64(sum(l.Dropped)) - int64(l.lost())
 		if over {
 			l.Open = int64(waiting)
 			l.Remainder = rest - l.Open

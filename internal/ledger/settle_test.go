@@ -122,6 +122,8 @@ func TestSettle(t *testing.T) {
 				o.w.Counter(Produced("conn")).Add(3)
 				o.w.DropHeld("conn", StageShip, ReasonFull, 3)
 			}},
+		{name: "handed to a real Zeek", wState: Stopped, lState: Stopped, settled: true, text: "handed 10",
+			fill: func(o *town) { o.w.HandedOver(o.makeBatch("conn", 10)) }},
 		{name: "alive", text: "open 14",
 			fill: func(o *town) { o.makeBatch("conn", 10); o.w.Counter(Produced("conn")).Add(4) }},
 		{name: "stopped with a batch in hand", wState: Stopped, lState: Stopped, remainder: 10, text: "remainder 10",
@@ -144,7 +146,7 @@ func TestSettle(t *testing.T) {
 			js, _ := json.Marshal(r)
 			what, n, _ := strings.Cut(c.text, " ")
 			l := r.RecordTotal
-			got := map[string]int64{"written": int64(l.Written), "dropped": int64(sum(l.Dropped)), "lost": int64(l.lost()), "open": l.Open, "remainder": l.Remainder}
+			got := map[string]int64{"written": int64(l.Written), "handed": int64(l.Handed), "dropped": int64(sum(l.Dropped)), "lost": int64(l.lost()), "open": l.Open, "remainder": l.Remainder}
 			if want, err := json.Number(n).Int64(); what != "" && (err != nil || got[what] != want || int64(l.Produced) != want) {
 				t.Errorf("%s", js)
 			}

@@ -258,6 +258,23 @@ func (s *Ship) Acked(logger string, start, seq uint64, refusal string) {
 	s.resolved()
 }
 
+// Passed tells that a batch has left for a logger that does not answer, a real
+// Zeek's. It is not sent again, and counts as handed over, not as written.
+func (s *Ship) Passed(logger string, start, seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it := s.find(logger, start, seq)
+	if it == nil {
+		return
+	}
+	p := it.peer
+	p.deaf, p.avoid = false, time.Time{}
+	s.take(it)
+	it.answer = true
+	s.deps.Ledger.HandedOver(it.entry)
+	s.resolved()
+}
+
 // overtaken has sent again what an answer shows to be lost: a logger takes and
 // answers batches in order, so what it was sent before should be answered.
 func (s *Ship) overtaken(it *item) {

@@ -205,6 +205,34 @@ func TestMissed(t *testing.T) {
 	}
 }
 
+// TestPassed: a real Zeek's logger gives no answer; what has left is not sent again.
+func TestPassed(t *testing.T) {
+	k := newKit(t, nil)
+	k.s.Loggers([]string{"zeek"})
+	k.offer(3)
+	k.run()
+	k.sent("zeek:1", "zeek:2")
+	k.s.Passed("zeek", 7, 1)
+	k.s.Passed("zeek", 7, 1) // again is harmless
+	k.run()
+	k.sent("zeek:3")
+	k.s.Passed("zeek", 7, 2)
+	k.s.Passed("zeek", 7, 3)
+	k.s.Reconnected()
+	k.pass(time.Minute)
+	k.sent()
+	if all, _ := k.s.Pending(); all != 0 {
+		t.Errorf("%d pending", all)
+	}
+	snap, err := k.led.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := snap.Counters[ledger.Handed("conn")]; n != 30 || snap.Counters[ledger.Acked("conn")] != 0 {
+		t.Errorf("%d rows handed over, %d acknowledged", n, snap.Counters[ledger.Acked("conn")])
+	}
+}
+
 // TestBackWithoutPresence: nobody tells that a logger died and came back; the
 // bus's word that it does not listen and its first answer are enough.
 func TestBackWithoutPresence(t *testing.T) {

@@ -65,6 +65,8 @@ func (p *pusher) push(b *record.Batch) error {
 	if p.picket {
 		p.frame = appendEnvelope(p.frame[:0], b)
 		first = p.frame
+	} else if slices.ContainsFunc(p.sent, func(s sending) bool { return s.number == b.Seq && s.start == b.Start && s.producer == b.Producer }) {
+		return nil // still in the queue; a real Zeek would write it twice
 	}
 	switch err := p.sock.Send(first, []byte(p.l.c.cfg.ID), []byte(zeekBin), b.Payload); {
 	case err == nil:
@@ -100,6 +102,9 @@ func (p *pusher) watch(e zmtp.Event) {
 		}
 	case zmtp.Gone:
 		left := e.Peer.Counts().Sent
+		if !p.picket {
+			p.handed(left)
+		}
 		for i, s := range p.sent {
 			if s.n > left {
 				p.refuse(p.sent[i:])
@@ -133,10 +138,13 @@ func (p *pusher) refuse(all []sending) {
 func (p *pusher) written(peer *zmtp.Peer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.peer != peer || p.picket {
-		return
+	if p.peer == peer && !p.picket {
+		p.handed(peer.Counts().Sent)
 	}
-	left := peer.Counts().Sent
+}
+
+// handed answers for what a real Zeek was given; mu is held.
+func (p *pusher) handed(left uint64) {
 	for len(p.sent) > 0 && p.sent[0].n <= left {
 		s := p.sent[0]
 		p.sent = p.sent[1:]

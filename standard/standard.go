@@ -8,9 +8,11 @@ import (
 	"github.com/picket-nsm/picket/logs/sink/tsv"
 	"github.com/picket-nsm/picket/policy/builtin"
 	dnslog "github.com/picket-nsm/picket/policy/builtin/dns"
+	ntplog "github.com/picket-nsm/picket/policy/builtin/ntp"
 	sshlog "github.com/picket-nsm/picket/policy/builtin/ssh"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/dns"
+	"github.com/picket-nsm/picket/traffic/analyzer/ntp"
 	"github.com/picket-nsm/picket/traffic/analyzer/ssh"
 )
 
@@ -25,6 +27,10 @@ func Protocols() []builtin.Protocol {
 		func(b builtin.Base) []analyzer.Factory {
 			log := sshlog.New(b.Open(sshlog.Schema()))
 			return []analyzer.Factory{ssh.Factory(ssh.Default(), log.Handler)}
+		},
+		func(b builtin.Base) []analyzer.Factory {
+			log := ntplog.New(b.Open(ntplog.Schema()), b.Open(ntplog.ControlSchema()), b.Open(ntplog.PrivateSchema()))
+			return []analyzer.Factory{ntp.Factory(log.Handler)}
 		},
 	}
 }

@@ -246,7 +246,11 @@ type talkResult struct {
 // talk runs a handshake in which one byte that who says is changed.
 func talk(t *testing.T, server, client *Curve, who string, at int, flip byte) talkResult {
 	t.Helper()
-	a, b := connected(t)
+	limit := aim
+	if at >= 0 {
+		limit = 200 * time.Millisecond // some wait for more then
+	}
+	a, b := connected(t, limit)
 	spoilA, spoilB := &spoiler{Conn: a, at: -1}, &spoiler{Conn: b, at: -1}
 	mine := spoilB
 	if who == "server" {
@@ -283,7 +287,7 @@ func talk(t *testing.T, server, client *Curve, who string, at int, flip byte) ta
 }
 
 // connected returns the two ends of a connection, that fail rather than wait.
-func connected(t *testing.T) (a, b net.Conn) {
+func connected(t *testing.T, limit time.Duration) (a, b net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -297,7 +301,7 @@ func connected(t *testing.T) (a, b net.Conn) {
 		t.Fatal(err)
 	}
 	for _, c := range []net.Conn{a, b} {
-		_ = c.SetDeadline(time.Now().Add(200 * time.Millisecond))
+		_ = c.SetDeadline(time.Now().Add(limit))
 		t.Cleanup(func() { c.Close() })
 	}
 	return a, b

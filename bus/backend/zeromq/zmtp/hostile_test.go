@@ -220,7 +220,7 @@ func TestHostile(t *testing.T) {
 	}
 	ev := make(chan Event, 100)
 	s, bound, _ := run(t, Config{Type: XPUB, Bind: []string{"tcp://127.0.0.1:0"}, MaxMessage: 100_000, MaxParts: 16,
-		MaxSubscriptions: 100, MaxTopic: 100, Handshake: 300 * time.Millisecond}, Hooks{Monitor: func(e Event) {
+		MaxSubscriptions: 100, MaxTopic: 100, Handshake: 2 * time.Second}, Hooks{Monitor: func(e Event) {
 		if e.Kind == Failed || e.Kind == Gone {
 			ev <- e
 		}
@@ -315,7 +315,7 @@ func TestPingBetweenFrames(t *testing.T) {
 func TestAsServerIgnored(t *testing.T) {
 	server, client := testCurve(t)
 	for _, flip := range []bool{false, true} {
-		a, b := connected(t)
+		a, b := connected(t, aim)
 		errs := make(chan error, 1)
 		go func() {
 			l := &link{conn: &flipAsServer{Conn: a, flip: flip}, in: input{maxMessage: 1000, maxParts: 4}}

@@ -7,6 +7,7 @@ import (
 )
 
 const (
+	firstBuffer = 4 << 10 // what a stranger gets; four times as much whenever a read fills it
 	readBuffer  = 128 << 10
 	keepBuffer  = 2 << 20  // a larger one is given back when it is empty
 	maxCommand  = 64 << 10 // bytes of a handshake command
@@ -28,6 +29,8 @@ type input struct {
 	r, w int // unread bytes are buf[r:w]; r is the start of the unfinished message
 	at   int // the next frame to look at, r <= at <= w
 
+	filled bool // the last read found more than there was room for
+
 	plain []byte
 	sizes []int // frames of the unfinished message so far: header and body sizes in turn
 	size  int   // bytes of their bodies
@@ -43,8 +46,14 @@ func (in *input) fill(src io.Reader) error {
 		in.r = 0
 	}
 	switch {
-	case in.buf == nil, in.w == 0 && len(in.buf) > keepBuffer:
+	case in.buf == nil:
+		in.buf = make([]byte, firstBuffer)
+	case in.w == 0 && len(in.buf) > keepBuffer:
 		in.buf = make([]byte, readBuffer)
+	case in.filled && len(in.buf) < readBuffer:
+		grown := make([]byte, min(4*len(in.buf), readBuffer))
+		copy(grown, in.buf[:in.w])
+		in.buf = grown
 	case in.w == len(in.buf):
 		// Twice as much, so memory follows what came, not what was announced.
 		grown := make([]byte, 2*len(in.buf))
@@ -53,6 +62,7 @@ func (in *input) fill(src io.Reader) error {
 	}
 	n, err := src.Read(in.buf[in.w:])
 	in.w += n
+	in.filled = in.w == len(in.buf)
 	if n > 0 {
 		return nil
 	}

@@ -303,8 +303,8 @@ func TestLibzmqHeartbeat(t *testing.T) {
 	ev := &events{}
 	hooks := box.hooks()
 	hooks.Monitor = ev.add
-	_, bound, _ := run(t, Config{Type: PULL, Bind: []string{"tcp://127.0.0.1:0"}, Heartbeat: 20 * time.Millisecond}, hooks)
-	py.Socket("p", "PUSH", map[string]any{"HEARTBEAT_IVL": 5, "HEARTBEAT_TIMEOUT": 200, "SNDHWM": 10000})
+	_, bound, _ := run(t, Config{Type: PULL, Bind: []string{"tcp://127.0.0.1:0"}, Heartbeat: 300 * time.Millisecond}, hooks)
+	py.Socket("p", "PUSH", map[string]any{"HEARTBEAT_IVL": 20, "HEARTBEAT_TIMEOUT": 3000, "SNDHWM": 10000})
 	py.Connect("p", bound[0])
 	frames := make([][]byte, 100)
 	for i := range frames {
@@ -316,7 +316,7 @@ func TestLibzmqHeartbeat(t *testing.T) {
 			t.Fatal("message differs")
 		}
 	}
-	time.Sleep(500 * time.Millisecond)
+	time.Sleep(2 * time.Second)
 	if ev.count(Connected) != 1 || ev.count(Gone) != 0 {
 		t.Errorf("connection did not live through heartbeats: %v", ev.all)
 	}

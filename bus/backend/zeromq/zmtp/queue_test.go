@@ -438,3 +438,17 @@ func TestZ85(t *testing.T) {
 		}
 	}
 }
+
+// TestHeartbeat: a peer that does not answer is given up; one that does is not.
+func TestHeartbeat(t *testing.T) {
+	ev := &events{}
+	cfg := Config{Type: XPUB, Bind: []string{"tcp://127.0.0.1:0"}, Heartbeat: 300 * time.Millisecond}
+	s, bound, _ := run(t, cfg, Hooks{Monitor: ev.add})
+	run(t, Config{Type: SUB, Connect: bound}, Hooks{})
+	eventually(t, "the living", func() bool { return s.Peers() == 1 })
+	rawPeer(t, bound[0], rawGreeting(1, mechNull), rawReady(SUB))
+	eventually(t, "the silent one gone", func() bool { return ev.has(Gone, ErrSilent) })
+	if s.Peers() != 1 || ev.count(Gone) != 1 {
+		t.Errorf("%d peers, %v", s.Peers(), ev.all)
+	}
+}

@@ -88,13 +88,15 @@ func Factory(newHandler func() Handler) analyzer.Factory {
 	return analyzer.Factory{
 		Name:  "NTP",
 		Ports: []analyzer.Port{{Num: 123, Proto: value.ProtoUDP}},
-		New: func(value.Proto) analyzer.Analyzer {
+		New: func(proto value.Proto) analyzer.Analyzer {
+			var a *ntp
 			if n := len(s.free); n > 0 {
-				a := s.free[n-1]
-				s.free = s.free[:n-1]
-				return a
+				a, s.free = s.free[n-1], s.free[:n-1]
+			} else {
+				a = &ntp{s: s, h: newHandler()}
 			}
-			return &ntp{s: s, h: newHandler()}
+			a.stream = proto == value.ProtoTCP
+			return a
 		},
 	}
 }
@@ -109,11 +111,15 @@ type shared struct {
 type ntp struct {
 	s       *shared
 	h       Handler
+	stream  bool // a stream has no datagrams: it is not looked at
 	flipped [2]bool
 }
 
 // Deliver implements analyzer.Analyzer.
 func (a *ntp) Deliver(c analyzer.Conn, orig bool, data []byte) {
+	if a.stream {
+		return
+	}
 	m := &a.s.msg
 	*m = Msg{}
 	if !m.parse(data) {

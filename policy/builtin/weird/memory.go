@@ -40,6 +40,9 @@ func (t *memory[K, V]) put(k K, v V, now packet.Time) {
 	t.q = append(t.q, entry[K]{k, now + packet.Time(t.ttl)})
 }
 
+// set replaces the value of k, which must have an entry; it ends when it would have.
+func (t *memory[K, V]) set(k K, v V) { t.m[k] = v }
+
 // expire forgets what has ended.
 func (t *memory[K, V]) expire(now packet.Time) {
 	for t.head < len(t.q) && t.q[t.head].end <= now {

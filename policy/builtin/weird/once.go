@@ -31,7 +31,7 @@ type Once interface {
 // Local is the memory of a reader that is alone: it answers at once.
 type Local struct {
 	ttl  float64
-	held *memory[string, claimID]
+	held grants
 }
 
 type claimID struct {
@@ -39,20 +39,38 @@ type claimID struct {
 	start, seq uint64
 }
 
-// NewLocal returns a memory for claims that all last ttl seconds, at most max of
-// them; more, and the oldest is forgotten early.
-func NewLocal(ttl float64, max int) *Local {
-	return &Local{ttl: ttl, held: newMemory[string, claimID](ttl, max)}
+// grants remembers which claims were granted, and until when they hold.
+type grants struct{ *memory[string, grant] }
+
+type grant struct {
+	id    claimID
+	until packet.Time
 }
+
+func newGrants(ttl float64, max int) grants { return grants{newMemory[string, grant](ttl, max)} }
+
+// decide grants a claim if its key is free, or if it was granted before.
+func (g grants) decide(c *Claim, id claimID) bool {
+	held, ok := g.get(c.Key, c.Now)
+	if ok && c.Now < held.until {
+		return held.id == id
+	}
+	now := grant{id, c.Now + packet.Time(c.TTL)}
+	if ok {
+		g.set(c.Key, now)
+	} else {
+		g.put(c.Key, now, c.Now)
+	}
+	return true
+}
+
+// NewLocal returns a memory for claims that last ttl seconds or less, at most
+// max of them; more, and the oldest is forgotten early.
+func NewLocal(ttl float64, max int) *Local { return &Local{ttl: ttl, held: newGrants(ttl, max)} }
 
 // Claim implements Once.
 func (l *Local) Claim(c Claim, answer func(bool)) {
-	id := claimID{c.Producer, c.Start, c.Seq}
-	held, ok := l.held.get(c.Key, c.Now)
-	if !ok {
-		l.held.put(c.Key, id, c.Now)
-	}
-	answer(!ok || held == id)
+	answer(l.held.decide(&c, claimID{c.Producer, c.Start, c.Seq}))
 }
 
 // Shed returns how many claims were forgotten early.

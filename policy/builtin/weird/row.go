@@ -35,11 +35,14 @@ type row struct {
 // claim asks whether w may be written. The answer may come at once.
 func (l *Log) claim(w *flow.Weird, at, key place, notice bool) {
 	l.seq++
-	text := "weird/" + key.name
-	if key.kind == atOrig {
+	text, ttl := "weird/"+key.name, Day
+	switch key.kind {
+	case atOrig:
 		text += "/" + address(key.orig).String()
+	case repeatOf:
+		text, ttl = "weird-repeat/"+key.name, repeatTime
 	}
-	c := Claim{Producer: l.deps.Producer, Start: l.deps.Start, Seq: l.seq, Key: text, TTL: Day, Now: l.now}
+	c := Claim{Producer: l.deps.Producer, Start: l.deps.Start, Seq: l.seq, Key: text, TTL: ttl, Now: l.now}
 	r := &row{w: *w, at: at, notice: notice}
 	r.w.Addl, r.w.Source = strings.Clone(w.Addl), strings.Clone(w.Source)
 	r.w.ID.UID = strings.Clone(w.ID.UID)

@@ -16,7 +16,7 @@ import (
 type Shared struct {
 	mu      sync.Mutex
 	ends    []*End
-	held    *memory[string, claimID]
+	held    grants
 	waiting []asked
 	passed  packet.Time // every clock has passed it
 }
@@ -42,10 +42,10 @@ type answered struct {
 	granted bool
 }
 
-// NewShared returns a memory for n workers whose claims last ttl seconds, at most
+// NewShared returns a memory for n workers whose claims last ttl seconds or less, at most
 // max of them.
 func NewShared(n int, ttl float64, max int) *Shared {
-	s := &Shared{held: newMemory[string, claimID](ttl, max)}
+	s := &Shared{held: newGrants(ttl, max)}
 	for i := range n {
 		s.ends = append(s.ends, &End{s: s, index: i})
 	}
@@ -107,11 +107,7 @@ func (s *Shared) settle() {
 		a := &s.waiting[n]
 		// A worker's number names it here: several may share a producer's name.
 		id := claimID{a.claim.Producer, uint64(a.end.index), a.claim.Seq}
-		held, ok := s.held.get(a.claim.Key, a.claim.Now)
-		if !ok {
-			s.held.put(a.claim.Key, id, a.claim.Now)
-		}
-		a.end.answered = append(a.end.answered, answered{a.answer, !ok || held == id})
+		a.end.answered = append(a.end.answered, answered{a.answer, s.held.decide(&a.claim, id)})
 		n++
 	}
 	s.waiting = slices.Delete(s.waiting, 0, n)

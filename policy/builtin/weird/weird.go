@@ -119,6 +119,7 @@ const (
 	atConn
 	atPair
 	atOrig
+	repeatOf // a claim to be the one of its name in ten minutes
 )
 
 // New returns a Log.
@@ -221,7 +222,9 @@ func (l *Log) decide(w *flow.Weird) bool {
 		return false
 	}
 	at := where(w)
-	if _, ok := l.recent.get(at, l.now); ok {
+	// Without addresses any worker may see it: the cluster ignores its repeats.
+	everywhere := at.kind == nowhere && !action.limits() && !l.repeats[w.Name]
+	if _, ok := l.recent.get(at, l.now); ok && !everywhere {
 		return false
 	}
 	if len(l.silent) > 0 && at.kind != nowhere {
@@ -230,12 +233,13 @@ func (l *Log) decide(w *flow.Weird) bool {
 		}
 	}
 	notice := action.notices()
-	if !action.limits() {
-		l.write(w, at, notice)
-		return true
-	}
 	key, shared := at, false
 	switch {
+	case everywhere:
+		key, shared = place{name: w.Name, kind: repeatOf}, true
+	case !action.limits():
+		l.write(w, at, notice)
+		return true
 	case action.once() || at.kind == nowhere:
 		key, shared = place{name: w.Name}, true
 	case action.perOrig():
@@ -248,7 +252,9 @@ func (l *Log) decide(w *flow.Weird) bool {
 		l.stats.Dropped++
 		return true
 	}
-	l.did.put(key, struct{}{}, l.now)
+	if key.kind != repeatOf {
+		l.did.put(key, struct{}{}, l.now)
+	}
 	if !shared {
 		l.write(w, at, notice)
 		return true

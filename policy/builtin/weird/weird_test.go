@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -320,6 +321,44 @@ func TestShared(t *testing.T) {
 			}
 		}}
 	})
+}
+
+// A weird without addresses may come from any worker: the cluster writes one row
+// in ten minutes, whoever sees it, and that of the earliest packet.
+func TestRepeatsEverywhere(t *testing.T) {
+	for workers := 1; workers <= 3; workers++ {
+		s := weird.NewShared(workers, weird.Day, 100)
+		logs, outs := make([]*weird.Log, workers), make([]*out, workers)
+		for i := range logs {
+			logs[i], outs[i] = newLog(func(c *weird.Config, d *weird.Deps) { d.Once = s.Worker(i) })
+		}
+		for n, at := range []float64{5, 7, 300, 604, 605, 606, 1300, 90000} {
+			logs[n%workers].Weird(net(at, "ip_hdr_len_zero"))
+			if n%3 == 0 {
+				for i := range logs {
+					s.Worker(i).Advance(start + packet.Time(at))
+					s.Worker(i).Poll()
+				}
+			}
+		}
+		for i := range logs {
+			s.Worker(i).Finish()
+		}
+		var rows []string
+		for i := range logs {
+			s.Worker(i).Poll()
+			rows = append(rows, outs[i].rows...)
+		}
+		var times []string
+		for _, r := range rows {
+			at, _, _ := strings.Cut(r, " ")
+			times = append(times, at)
+		}
+		slices.Sort(times)
+		if !slices.Equal(times, []string{"1300", "5", "605", "90000"}) {
+			t.Errorf("%d workers: %q", workers, rows)
+		}
+	}
 }
 
 // TestSharedOrder runs two workers at different speeds: the earliest packet wins.

@@ -10,10 +10,12 @@ import (
 	dnslog "github.com/picket-nsm/picket/policy/builtin/dns"
 	ntplog "github.com/picket-nsm/picket/policy/builtin/ntp"
 	sshlog "github.com/picket-nsm/picket/policy/builtin/ssh"
+	sysloglog "github.com/picket-nsm/picket/policy/builtin/syslog"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/dns"
 	"github.com/picket-nsm/picket/traffic/analyzer/ntp"
 	"github.com/picket-nsm/picket/traffic/analyzer/ssh"
+	"github.com/picket-nsm/picket/traffic/analyzer/syslog"
 )
 
 // Protocols lists the analyzers with the logs that take their events. The order
@@ -31,6 +33,9 @@ func Protocols() []builtin.Protocol {
 		func(b builtin.Base) []analyzer.Factory {
 			log := ntplog.New(b.Open(ntplog.Schema()), b.Open(ntplog.ControlSchema()), b.Open(ntplog.PrivateSchema()))
 			return []analyzer.Factory{ntp.Factory(log.Handler)}
+		},
+		func(b builtin.Base) []analyzer.Factory {
+			return []analyzer.Factory{syslog.Factory(sysloglog.New(b.Open(sysloglog.Schema())).Handler)}
 		},
 	}
 }

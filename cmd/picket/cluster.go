@@ -216,9 +216,9 @@ func finish(in plan.Input, spool string, sup *supervisor.Supervisor, runErr erro
 	if s.Accounting != nil {
 		fmt.Fprintf(out, "\nlogs in %s\n", in.Config.Logs.Dir)
 		for _, l := range s.Accounting.Paths() {
-		if l.Produced == 0 {
-			continue
-		}
+			if l.Produced == 0 {
+				continue
+			}
 			fmt.Fprintf(out, "%12d  %s.log\n", l.Written, l.Path)
 		}
 		fmt.Fprintln(out)

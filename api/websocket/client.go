@@ -55,6 +55,8 @@ type client struct {
 	over    chan struct{}
 	wake    chan struct{} // the writer has something to do
 
+	pause *time.Timer // of the writer
+
 	// Of the keeper.
 	pingAt    time.Time // when the last one was sent
 	pingReads uint64    // wire.reads then
@@ -135,7 +137,9 @@ func (c *client) read() {
 		}
 		text, err := c.message()
 		if err != nil {
-			c.end(c.why(err))
+			if !c.isOver() { // else it is our own doing
+				c.end(c.why(err))
+			}
 			return
 		}
 		c.server.metrics.bytesIn.Add(uint64(len(text)))

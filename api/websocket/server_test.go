@@ -166,7 +166,7 @@ func TestMetadata(t *testing.T) {
 
 const decls = `module M; type R: record { a: count; b: string &optional; }; global e: event(r: R, s: string);`
 
-func declarations(t *testing.T, text string) []string {
+func declarations(t testing.TB, text string) []string {
 	t.Helper()
 	f := filepath.Join(t.TempDir(), "events.zeek")
 	if err := os.WriteFile(f, []byte(text), 0o600); err != nil {

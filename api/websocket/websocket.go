@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/picket-nsm/picket/bus/backend"
@@ -63,7 +64,8 @@ type Server struct {
 	metrics  metrics
 	refusals refusals
 
-	batches sync.Pool // *[]byte, for writers
+	batches sync.Pool    // *[]byte, for writers
+	crowd   atomic.Int64 // len(clients), for writers
 
 	mu          sync.Mutex
 	connections int    // that have got beyond the handshake's checks
@@ -184,6 +186,7 @@ func (s *Server) add(c *client) {
 	c.number = s.accepted
 	s.accepted++
 	s.clients[c] = struct{}{}
+	s.crowd.Store(int64(len(s.clients)))
 	if s.stopping {
 		c.end(stopped())
 	}
@@ -192,6 +195,7 @@ func (s *Server) add(c *client) {
 func (s *Server) remove(c *client) {
 	s.mu.Lock()
 	delete(s.clients, c)
+	s.crowd.Store(int64(len(s.clients)))
 	s.mu.Unlock()
 }
 

@@ -21,6 +21,8 @@ import (
 	"github.com/picket-nsm/picket/api/websocket"
 	"github.com/picket-nsm/picket/bus/backend"
 	"github.com/picket-nsm/picket/bus/backend/mem"
+	"github.com/picket-nsm/picket/bus/backend/nats"
+	"github.com/picket-nsm/picket/bus/backend/nats/server"
 	"github.com/picket-nsm/picket/bus/codec"
 	"github.com/picket-nsm/picket/bus/codec/brokerbin"
 	"github.com/picket-nsm/picket/bus/codec/brokerjson"
@@ -32,7 +34,7 @@ import (
 // world is a door on a bus, with a node beside it.
 type world struct {
 	t      testing.TB
-	node   *mem.Endpoint
+	node   backend.Driver
 	door   *websocket.Server
 	url    string
 	base   string      // without the path
@@ -70,7 +72,30 @@ func (n *notes) String() string {
 func open(t testing.TB, cfg websocket.Config, handle func(backend.Message)) *world {
 	t.Helper()
 	bus := mem.NewBus(mem.Config{Policy: mem.Block})
-	node, conn := bus.Endpoint("node"), bus.Endpoint("node-websocket")
+	return openWith(t, cfg, handle, bus.Endpoint("node"), bus.Endpoint("node-websocket"))
+}
+
+// openNATS does the same on a NATS server.
+func openNATS(t testing.TB, cfg websocket.Config, handle func(backend.Message)) *world {
+	t.Helper()
+	s, err := server.Start(server.Options{Users: []server.User{{Name: "a", Password: "b"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	var ends []backend.Driver
+	for _, id := range []string{"node", "node-websocket"} {
+		c, err := nats.New(nats.Config{ID: id, URL: s.URL(), User: "a", Password: "b"}, func() int64 { return time.Now().UnixNano() })
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, c)
+	}
+	return openWith(t, cfg, handle, ends[0], ends[1])
+}
+
+func openWith(t testing.TB, cfg websocket.Config, handle func(backend.Message), node, conn backend.Driver) *world {
+	t.Helper()
 	if handle != nil {
 		node.Receive(handle)
 	}
@@ -82,8 +107,11 @@ func open(t testing.TB, cfg websocket.Config, handle func(backend.Message)) *wor
 	})
 	w := openOn(t, cfg, conn)
 	w.node = node
-	for _, e := range []*mem.Endpoint{node, conn} {
+	for _, e := range []backend.Driver{node, conn} {
 		running.Go(func() { _ = e.Run(ctx) })
+	}
+	if err := node.Flush(t.Context()); err != nil { // connected
+		t.Fatal(err)
 	}
 	return w
 }
@@ -256,8 +284,15 @@ func (w *world) publish(topic string, e event.Event) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := w.node.Publish(topic, brokerbin.Name, b); err != nil {
-		w.t.Fatal(err)
+	for {
+		err := w.node.Publish(topic, brokerbin.Name, b)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, backend.ErrFull) {
+			w.t.Fatal(err)
+		}
+		_ = w.node.Flush(w.t.Context())
 	}
 }
 
@@ -306,17 +341,21 @@ var many = text("/gold/many", "Gold::many", `{"@data-type":"boolean","data":true
 // Every recorded conversation with real Zeek goes the same way with us.
 func TestAsRealZeek(t *testing.T) {
 	dir := testenv.Shared(t, "golden", "websocket")
-	var w *world
-	w = open(t, websocket.Config{Declarations: []string{filepath.Join(dir, "server.zeek")}, DeclaredOnly: true}, gold(&w))
-	if err := w.node.Subscribe("/gold/ping"); err != nil {
-		t.Fatal(err)
-	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.jsonl"))
 	if err != nil || len(files) < 14 {
 		t.Fatalf("%d recordings: %v", len(files), err)
 	}
-	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".jsonl"), func(t *testing.T) { replay(t, w, f) })
+	for name, on := range map[string]func(testing.TB, websocket.Config, func(backend.Message)) *world{"mem": open, "nats": openNATS} {
+		t.Run(name, func(t *testing.T) {
+			var w *world
+			w = on(t, websocket.Config{Declarations: []string{filepath.Join(dir, "server.zeek")}, DeclaredOnly: true}, gold(&w))
+			if err := w.node.Subscribe("/gold/ping"); err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range files {
+				t.Run(strings.TrimSuffix(filepath.Base(f), ".jsonl"), func(t *testing.T) { replay(t, w, f) })
+			}
+		})
 	}
 }
 

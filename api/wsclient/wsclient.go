@@ -18,6 +18,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -139,6 +140,7 @@ type Event struct {
 type Conn struct {
 	ws       *websocket.Conn
 	style    eventjson.Style
+	in       []byte // the message being read
 	Endpoint string // what the server calls us
 	Version  string // of the server
 }
@@ -208,11 +210,14 @@ func (c *Conn) hello(ctx context.Context, topics []string) error {
 }
 
 func (c *Conn) read(ctx context.Context) (eventjson.Message, error) {
-	_, text, err := c.ws.Read(ctx)
+	text, err := c.message(ctx)
 	if err != nil {
 		var bye websocket.CloseError
-		if errors.As(err, &bye) {
-			return eventjson.Message{}, &ClosedError{int(bye.Code), bye.Reason}
+		switch {
+		case errors.As(err, &bye):
+			err = &ClosedError{int(bye.Code), bye.Reason}
+		case ctx.Err() != nil:
+			err = ctx.Err()
 		}
 		return eventjson.Message{}, err
 	}
@@ -258,6 +263,39 @@ func (c *Conn) Publish(ctx context.Context, topic string, e event.Event) error {
 	}
 	return nil
 }
+
+// message reads the next one. It is valid until the next call. The library would
+// watch ctx for each part of a frame, and make a new buffer for each message.
+func (c *Conn) message(ctx context.Context) ([]byte, error) {
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, func() { _ = c.ws.CloseNow() })
+		defer stop()
+	}
+	_, r, err := c.ws.Reader(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	if cap(c.in) > keepBuffer || c.in == nil {
+		c.in = make([]byte, 0, 4096)
+	}
+	c.in = c.in[:0]
+	for {
+		n, err := r.Read(c.in[len(c.in):cap(c.in)])
+		c.in = c.in[:len(c.in)+n]
+		if errors.Is(err, io.EOF) {
+			return c.in, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(c.in) == cap(c.in) {
+			c.in = slices.Grow(c.in, len(c.in))
+		}
+	}
+}
+
+// keepBuffer is the largest buffer that is kept between messages.
+const keepBuffer = 256 << 10
 
 func (c *Conn) write(ctx context.Context, text []byte) error {
 	return c.ws.Write(ctx, websocket.MessageText, text)

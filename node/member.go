@@ -39,7 +39,7 @@ func (n *node) newCluster(role layout.Role) error {
 	for i, c := range codecs {
 		if c.Name() == n.spec.Bus.Codec || n.spec.Bus.Codec == "" && i == 0 {
 			n.cluster = cluster.New(
-				cluster.Config{Name: n.spec.Name, ID: n.id, Role: role},
+				cluster.Config{Name: n.spec.Name, ID: n.id, Role: role, RoleOf: n.roleOf},
 				cluster.Deps{
 					Events: n.bus, Codec: c, Now: n.deps.Now,
 					Connected: func() bool { return n.bus.Status().Connected },
@@ -50,6 +50,12 @@ func (n *node) newCluster(role layout.Role) error {
 		}
 	}
 	return fmt.Errorf("codec %q: not known", n.spec.Bus.Codec)
+}
+
+// roleOf is a node's role in the layout.
+func (n *node) roleOf(name string) layout.Role {
+	x, _ := n.layout.Node(name)
+	return x.Role
 }
 
 // changed is called when another node came or went, on the cluster's goroutine.
@@ -67,6 +73,9 @@ func (n *node) changed(x cluster.Node, up bool) {
 		n.onChange(x, up)
 	}
 }
+
+// metered is an extra ability of a bus: counters under names of their own.
+type metered interface{ Metrics() map[string]uint64 }
 
 // watchBus notes what the bus says of itself and tells the lines of reconnects,
 // until ctx ends.
@@ -89,6 +98,11 @@ func (n *node) watchBus(ctx context.Context) {
 			batches.Set(s.Sent)
 			queued.Set(uint64(s.Queued))
 			again.Set(s.Reconnects)
+			if m, ok := n.bus.(metered); ok {
+				for name, v := range m.Metrics() {
+					count(name).Set(v)
+				}
+			}
 			for reason, d := range s.Dropped {
 				count("bus.dropped." + reason).Set(d)
 			}

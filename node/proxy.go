@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/picket-nsm/picket/bus/cluster"
 	"github.com/picket-nsm/picket/bus/state"
@@ -62,7 +63,9 @@ func (n *node) stateDir() (string, error) {
 func (n *node) claims() (weird.Once, func(context.Context) error, error) {
 	var names []string
 	for _, p := range n.layout.Proxies() {
-		names = append(names, p.Name)
+		if !slices.Contains(n.spec.Zeek, p.Name) { // these know nothing of our claims
+			names = append(names, p.Name)
+		}
 	}
 	if len(names) == 0 {
 		return nil, func(context.Context) error { return nil }, nil

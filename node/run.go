@@ -79,7 +79,7 @@ func open(spec Spec, deps Deps) (*node, error) {
 		return nil, fmt.Errorf("role %q: not known", spec.Role)
 	}
 	n := &node{spec: spec, deps: deps, layout: l}
-	if n.id, err = newID(spec.Name, deps.Rand); err != nil {
+	if n.id, err = newID(spec, deps.Rand); err != nil {
 		return nil, err
 	}
 	if n.bus, err = deps.Connect(spec, n.id); err != nil {
@@ -93,7 +93,7 @@ func open(spec Spec, deps Deps) (*node, error) {
 }
 
 // newID names this life of a node on the bus.
-func newID(name string, rand io.Reader) (string, error) {
+func newID(spec Spec, rand io.Reader) (string, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
@@ -102,7 +102,10 @@ func newID(name string, rand io.Reader) (string, error) {
 	if _, err := io.ReadFull(rand, b[:]); err != nil {
 		return "", fmt.Errorf("node id: %w", err)
 	}
-	return cluster.NodeID("picket", name, host, os.Getpid(), hex.EncodeToString(b[:])), nil
+	if spec.Bus.Backend == BackendZeroMQ {
+		return cluster.NodeID("zeromq", spec.Name, host, os.Getpid(), "N"+hex.EncodeToString(b[:])), nil // as Zeek's
+	}
+	return cluster.NodeID("picket", spec.Name, host, os.Getpid(), hex.EncodeToString(b[:])), nil
 }
 
 // work is what the role does.

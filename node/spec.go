@@ -18,6 +18,8 @@ type Spec struct {
 	Role    string `json:"role"`   // worker, logger, proxy or manager, as the layout says; hub
 	Dir     string `json:"dir"`    // working folder, spool/NAME
 	Layout  string `json:"layout"` // text of cluster-layout.zeek
+	// Zeek names the nodes of the layout that are real Zeek processes.
+	Zeek []string `json:"zeek,omitempty"`
 
 	Drain time.Duration `json:"drain,omitempty"` // how long the stop may wait for loggers; 0: 10 s
 
@@ -37,13 +39,51 @@ func (s *Spec) drain() time.Duration {
 
 // Bus says how to reach the bus.
 type Bus struct {
-	URL   string `json:"url"` // nats://127.0.0.1:PORT
-	User  string `json:"user,omitempty"`
-	Token string `json:"token,omitempty"` // password of User
-	CA    string `json:"ca,omitempty"`    // PEM file, with tls:// URLs
-	Cert  string `json:"cert,omitempty"`
-	Key   string `json:"key,omitempty"`
-	Codec string `json:"codec,omitempty"` // broker-bin-v1 (default) or broker-json-v1
+	Backend string `json:"backend,omitempty"` // nats (default) or zeromq
+
+	URL     string `json:"url"`               // nats://127.0.0.1:PORT
+	Outside bool   `json:"outside,omitempty"` // the server is the user's own: the hub runs none
+	User    string `json:"user,omitempty"`
+	Token   string `json:"token,omitempty"` // password of User
+	CA      string `json:"ca,omitempty"`    // PEM file, with tls:// URLs
+	Cert    string `json:"cert,omitempty"`
+	Key     string `json:"key,omitempty"`
+	Codec   string `json:"codec,omitempty"` // broker-bin-v1 (default) or broker-json-v1
+
+	ZeroMQ ZeroMQ `json:"zeromq,omitzero"`
+}
+
+// The backends.
+const (
+	BackendNATS   = "nats"
+	BackendZeroMQ = "zeromq"
+)
+
+// ZeroMQ says where ZeroMQ sockets are: of all nodes with that backend, else of
+// the hub, for real Zeek processes.
+type ZeroMQ struct {
+	// XPUB is where the hub's broker sends events from, and XSUB where it takes them.
+	// The hub listens at all of them; nodes connect to the first.
+	XPUB []string `json:"xpub,omitempty"`
+	XSUB []string `json:"xsub,omitempty"`
+	// Loggers is where each logger takes batches: it listens at all of its endpoints
+	// (over NATS, the hub does so for it), others connect to the first.
+	Loggers []Endpoints `json:"loggers,omitempty"`
+	Keys    Keys        `json:"keys,omitzero"`
+}
+
+// Endpoints are those of one logger.
+type Endpoints struct {
+	Name string   `json:"name"`
+	At   []string `json:"at"`
+}
+
+// Keys are Zeek's CURVE keys, in Z85. All empty: no encryption.
+type Keys struct {
+	ServerPublic string `json:"server_public,omitempty"`
+	ServerSecret string `json:"server_secret,omitempty"`
+	ClientPublic string `json:"client_public,omitempty"`
+	ClientSecret string `json:"client_secret,omitempty"`
 }
 
 // Capture says what a worker reads.

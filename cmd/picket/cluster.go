@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/picket-nsm/picket/host/supervisor"
 	"github.com/picket-nsm/picket/internal/ledger"
 	"github.com/picket-nsm/picket/internal/procinfo"
+	"github.com/picket-nsm/picket/node"
 )
 
 // runCluster is picket up once it is clear what shall run.
@@ -143,24 +145,15 @@ func credentials(spool *supervisor.Spool, in *plan.Input, survivors []supervisor
 		if err != nil {
 			return c, fmt.Errorf("%w; nodes of an earlier run are alive and nobody knows their password: picket stop ends them", err)
 		}
+		if was := cmp.Or(c.Bus.Backend, node.BackendNATS); was != in.Config.Bus.Backend {
+			return c, fmt.Errorf("nodes of an earlier run are alive and talk over %s, not %s: picket stop ends them", was, in.Config.Bus.Backend)
+		}
 		in.Bus, in.Run = c.Bus, c.Run
 		return c, nil
 	}
-	var c supervisor.Credentials
-	if in.Config.Bus.URL != "" {
-		bus, err := existingBus(in.Config.Bus)
-		if err != nil {
-			return c, err
-		}
-		c = supervisor.NewCredentials("", time.Now())
-		c.Bus = bus
-	} else {
-		url, err := busURL(in.Config.Bus)
-		if err != nil {
-			return c, err
-		}
-		c = supervisor.NewCredentials(url, time.Now())
-		c.Bus.Codec = in.Config.Bus.Codec
+	c, err := newCredentials(in.Config.Bus)
+	if err != nil {
+		return c, err
 	}
 	in.Bus, in.Run = c.Bus, c.Run
 	return c, spool.SaveCredentials(c)

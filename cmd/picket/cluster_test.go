@@ -102,7 +102,13 @@ func (u *upRun) out() string {
 
 func (m *machine) up(args ...string) *upRun {
 	m.t.Helper()
-	u := &upRun{cmd: m.command(context.Background(), append([]string{"up"}, args...)...), done: make(chan struct{})}
+	return m.start(append([]string{"up"}, args...)...)
+}
+
+// start runs any command in the background.
+func (m *machine) start(args ...string) *upRun {
+	m.t.Helper()
+	u := &upRun{cmd: m.command(context.Background(), args...), done: make(chan struct{})}
 	u.cmd.Stdout, u.cmd.Stderr = u, u
 	if err := u.cmd.Start(); err != nil {
 		m.t.Fatal(err)

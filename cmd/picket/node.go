@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/picket-nsm/picket/api/websocket"
+	"github.com/picket-nsm/picket/bus/backend/zeromq/broker"
 	"github.com/picket-nsm/picket/host/engine"
 	"github.com/picket-nsm/picket/node"
 	"github.com/picket-nsm/picket/zeek/layout"
@@ -32,6 +34,10 @@ from systemd, or from any other supervisor: picket layout prints a layout, picke
 hub runs the bus, and this runs a node. docs/howto/run-without-the-supervisor.md
 shows it all.
 
+With --backend zeromq it is a node as in a Zeek cluster with ZeroMQ: the broker is
+picket broker or a real Zeek manager, loggers listen where the layout says, and
+CURVE keys are taken from Zeek's variables, ZEEK_CLUSTER_BACKEND_ZEROMQ_CURVE_*.
+
 The node ends on SIGTERM or SIGINT, after it has drained; a worker that reads
 files ends by itself. The password of the bus is taken from the variable
 PICKET_BUS_TOKEN, the user from PICKET_BUS_USER.`
@@ -39,7 +45,8 @@ PICKET_BUS_TOKEN, the user from PICKET_BUS_USER.`
 const nodeExample = `  mkdir worker-1 && cd worker-1 && cp ../cluster-layout.zeek .
   CLUSTER_NODE=worker-1 picket node -i eth0
   CLUSTER_NODE=worker-1 picket node --read ../trace.pcap --share 1/2
-  picket node logger-1 --bus nats://127.0.0.1:4222 --logs ../logs`
+  picket node logger-1 --bus nats://127.0.0.1:4222 --logs ../logs
+  picket node logger-1 --backend zeromq --xpub tcp://10.0.0.1:5555 --xsub tcp://10.0.0.1:5556`
 
 // nodeFlags is what a node run by hand is told.
 type nodeFlags struct {
@@ -48,6 +55,8 @@ type nodeFlags struct {
 	read   []string
 	share  string
 	layout string
+	xpub   string
+	xsub   string
 	json   bool
 
 	websocket string
@@ -82,6 +91,10 @@ func nodeCommand() *cobra.Command {
 	fl.StringVarP(&f.spec.Capture.Filter, "filter", "f", "", "worker: only packets that match this tcpdump expression")
 	fl.BoolVarP(&f.spec.Capture.NoChecksums, "no-checksums", "C", false, "worker: take packets with bad checksums too")
 	fl.StringVar(&f.spec.Capture.Seed, "seed", "", "worker: key of the UIDs, for the same UIDs each time")
+	fl.StringVar(&f.spec.Bus.Backend, "backend", node.BackendNATS, "what carries events and logs: nats or zeromq")
+	fl.StringVar(&f.xpub, "xpub", broker.DefaultXPUB, "with zeromq: the broker's XPUB, where this node receives")
+	fl.StringVar(&f.xsub, "xsub", broker.DefaultXSUB, "with zeromq: the broker's XSUB, where it publishes")
+	fl.StringVar(&f.spec.Bus.Codec, "codec", "broker-bin-v1", "format of events, the cluster's: broker-bin-v1 or broker-json-v1")
 	fl.StringVar(&f.spec.Bus.URL, "bus", "nats://127.0.0.1:4222", "where the bus is")
 	fl.StringVar(&f.spec.Bus.CA, "bus-ca", "", "PEM file with the bus's certificate authority, for tls:// URLs")
 	fl.StringVar(&f.spec.Bus.Cert, "bus-cert", "", "PEM file with this node's certificate, for tls:// URLs")
@@ -148,6 +161,15 @@ func nodeSpec(f *nodeFlags, args []string) (node.Spec, error) {
 		f.websocket = websocket.DefaultListen
 	}
 	s.Doors = websocketDoor(f.websocket)
+	switch s.Bus.Backend {
+	case node.BackendNATS:
+	case node.BackendZeroMQ:
+		if s.Bus.ZeroMQ, err = zeromqByHand(l, f.xpub, f.xsub); err != nil {
+			return s, err
+		}
+	default:
+		return s, usagef("node: --backend %s: there are nats and zeromq", s.Bus.Backend)
+	}
 	if len(l.Role(layout.Logger)) > 1 {
 		s.Logs.Suffix = s.Name
 		if filepath.Clean(s.Logs.Dir) != "." {
@@ -155,6 +177,25 @@ func nodeSpec(f *nodeFlags, args []string) (node.Spec, error) {
 		}
 	}
 	return s, nil
+}
+
+// zeromqByHand says where the sockets of a ZeroMQ cluster are, as a Zeek node finds
+// them: the broker as told, loggers by the layout, keys in Zeek's variables.
+func zeromqByHand(l *layout.Layout, xpub, xsub string) (node.ZeroMQ, error) {
+	z := node.ZeroMQ{XPUB: []string{xpub}, XSUB: []string{xsub}}
+	for _, n := range l.Loggers() {
+		ip, err := n.IP()
+		if err != nil {
+			return z, withCode(exitConfig, err)
+		}
+		if n.Port == 0 {
+			return z, withCode(exitConfig, fmt.Errorf("logger %s has no port in the layout", n.Name))
+		}
+		z.Loggers = append(z.Loggers, node.Endpoints{Name: n.Name, At: []string{"tcp://" + netip.AddrPortFrom(ip, uint16(n.Port)).String()}})
+	}
+	var err error
+	z.Keys, err = busKeys("", os.Getenv)
+	return z, err
 }
 
 // inheritedSpec reads the spec that a supervisor wrote for this process.

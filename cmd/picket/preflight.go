@@ -78,6 +78,16 @@ func preflight(in plan.Input) findings {
 			add("fail", "filter", "%v", err)
 		}
 	}
+	if path := plan.LongestSocket(in); len(path) > maxSocket {
+		add("fail", "cluster.spool", "%s: the path of a socket has at most %d characters; choose a shorter spool", path, maxSocket)
+	}
+	if c.Bus.ZeroMQ.CurveDir != "" {
+		if _, err := busKeys(c.Bus.ZeroMQ.CurveDir, os.Getenv); err != nil {
+			add("fail", "bus.zeromq.curve_dir", "%v", err)
+		} else {
+			add("ok", "bus.zeromq.curve_dir", "%s has the four keys", c.Bus.ZeroMQ.CurveDir)
+		}
+	}
 	if c.Bus.URL == "" && c.Bus.Port != 0 && !supervisor.Held(c.Cluster.Spool) {
 		addr := fmt.Sprintf("127.0.0.1:%d", c.Bus.Port)
 		if l, err := net.Listen("tcp", addr); err != nil {
@@ -103,6 +113,9 @@ func preflight(in plan.Input) findings {
 	}
 	return out
 }
+
+// maxSocket is the longest path that all systems take for a unix socket.
+const maxSocket = 100
 
 // linkEthernet is LINKTYPE_ETHERNET: most mistakes in a filter do not depend on it.
 const linkEthernet = 1

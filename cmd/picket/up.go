@@ -11,8 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/picket-nsm/picket/bus/backend/zeromq"
 	"github.com/picket-nsm/picket/control/config"
 	"github.com/picket-nsm/picket/control/plan"
+	"github.com/picket-nsm/picket/host/supervisor"
 	"github.com/picket-nsm/picket/node"
 )
 
@@ -194,7 +196,7 @@ func (f *upFlags) override(cmd *cobra.Command, in *plan.Input) {
 
 // absolute makes paths good for processes that work in other folders.
 func absolute(c *config.Config) error {
-	for _, p := range []*string{&c.Cluster.Spool, &c.Logs.Dir, &c.Logs.Archive, &c.Bus.TokenFile, &c.Bus.CA, &c.Bus.Cert, &c.Bus.Key} {
+	for _, p := range []*string{&c.Cluster.Spool, &c.Logs.Dir, &c.Logs.Archive, &c.Bus.TokenFile, &c.Bus.CA, &c.Bus.Cert, &c.Bus.Key, &c.Bus.ZeroMQ.CurveDir} {
 		if *p == "" {
 			continue
 		}
@@ -205,6 +207,52 @@ func absolute(c *config.Config) error {
 		*p = abs
 	}
 	return nil
+}
+
+// newCredentials says where the bus of a new run is, and makes the password.
+func newCredentials(b config.Bus) (c supervisor.Credentials, err error) {
+	url := ""
+	if b.Backend == node.BackendNATS && b.URL == "" {
+		if url, err = busURL(b); err != nil {
+			return c, err
+		}
+	}
+	c = supervisor.NewCredentials(url, time.Now())
+	if b.URL != "" {
+		if c.Bus, err = existingBus(b); err != nil {
+			return c, err
+		}
+	}
+	c.Bus.Backend, c.Bus.Codec = b.Backend, b.Codec
+	c.Bus.ZeroMQ.Keys, err = busKeys(b.ZeroMQ.CurveDir, os.Getenv)
+	return c, err
+}
+
+// busKeys reads the four CURVE keys from a folder, or from Zeek's variables.
+func busKeys(dir string, env func(string) string) (node.Keys, error) {
+	var k zeromq.Keys
+	if dir != "" {
+		for name, key := range map[string]*string{
+			"server_publickey": &k.ServerPublic, "server_secretkey": &k.ServerSecret, "client_publickey": &k.ClientPublic, "client_secretkey": &k.ClientSecret,
+		} {
+			text, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				return node.Keys{}, withCode(exitConfig, fmt.Errorf("bus.zeromq.curve_dir: %w; picket broker --new-keys %s makes a cluster's keys", err, dir))
+			}
+			*key = strings.TrimSpace(string(text))
+		}
+	}
+	k, err := zeromq.KeysFromEnv(k, env)
+	if err == nil {
+		_, err = k.Server()
+	}
+	if err == nil {
+		_, err = k.Client()
+	}
+	if err != nil {
+		return node.Keys{}, withCode(exitConfig, fmt.Errorf("bus.zeromq.curve_dir: %w", err))
+	}
+	return node.Keys(k), nil
 }
 
 // busURL is where our own hub will listen. The port is found free now and is

@@ -65,11 +65,13 @@ func (c Config) Problems() []Problem {
 		bad(key, "%q: want %s", v, strings.Join(of, " or "))
 	}
 	oneOf("logs.format", c.Logs.Format, "tsv", "json")
+	oneOf("bus.backend", c.Bus.Backend, "nats", "zeromq")
 	oneOf("bus.codec", c.Bus.Codec, "broker-bin-v1", "broker-json-v1")
 	if _, err := time.Parse("15:04", c.Logs.RotateAt); err != nil && c.Logs.RotateAt != "" {
 		bad("logs.rotate_at", "%q: want a time of day, as 00:00", c.Logs.RotateAt)
 	}
 	c.bus(bad)
+	c.zeek(bad, oneOf)
 	c.API.WebSocket.problems(bad)
 	for _, d := range []struct {
 		key string
@@ -128,6 +130,17 @@ func (c Config) interfaces(bad func(key, format string, args ...any), count func
 
 func (c Config) bus(bad func(key, format string, args ...any)) {
 	b := c.Bus
+	if b.Backend == "zeromq" {
+		for _, p := range []struct{ key, v string }{{"url", b.URL}, {"user", b.User}, {"token_file", b.TokenFile}, {"ca", b.CA}, {"cert", b.Cert}, {"key", b.Key}} {
+			if p.v != "" {
+				bad("bus."+p.key, "is for backend = \"nats\"")
+			}
+		}
+		if b.Port != 0 {
+			bad("bus.port", "is for backend = \"nats\"; real Zeek nodes come by bus.zeromq.xpub and xsub")
+		}
+		return
+	}
 	if b.Port < 0 || b.Port > 65535 {
 		bad("bus.port", "%d: want 0 to 65535", b.Port)
 	}
@@ -160,6 +173,64 @@ func (c Config) bus(bad func(key, format string, args ...any)) {
 	}
 }
 
+// zeek checks what concerns real Zeek processes.
+func (c Config) zeek(bad func(key, format string, args ...any), oneOf func(key, v string, of ...string)) {
+	z := c.Bus.ZeroMQ
+	local := true
+	for _, p := range []struct{ key, v string }{{"bus.zeromq.xpub", z.XPUB}, {"bus.zeromq.xsub", z.XSUB}} {
+		if p.v == "" {
+			continue
+		}
+		at, err := netip.ParseAddrPort(strings.TrimPrefix(p.v, "tcp://"))
+		if err != nil || !strings.HasPrefix(p.v, "tcp://") || at.Port() == 0 {
+			bad(p.key, "%q: want tcp://127.0.0.1:5555 or tcp://[::1]:5555", p.v)
+			continue
+		}
+		local = local && at.Addr().IsLoopback()
+	}
+	addr, err := netip.ParseAddr(z.Address)
+	if err != nil {
+		bad("bus.zeromq.address", "%q: want an IP address", z.Address)
+	}
+	if local = local && addr.IsLoopback(); !local && z.CurveDir == "" {
+		bad("bus.zeromq.curve_dir", "is needed beyond loopback: whoever reached the ports could read and send everything")
+	}
+	if z.Port < 1 || z.Port > 65535-maxNodes {
+		bad("bus.zeromq.port", "%d: want 1 to %d", z.Port, 65535-maxNodes)
+	}
+	if (z.XPUB == "") != (z.XSUB == "") {
+		bad("bus.zeromq.xsub", "xpub and xsub belong together")
+	}
+	if len(c.Zeek) > 0 && z.XPUB == "" {
+		bad("zeek[0].name", "a real Zeek needs bus.zeromq.xpub and xsub to connect to")
+	}
+	seen := map[string]bool{}
+	for i, n := range c.Zeek {
+		key := fmt.Sprintf("zeek[%d]", i)
+		if !regexp.MustCompile(`^[A-Za-z0-9][-_.A-Za-z0-9]{0,62}$`).MatchString(n.Name) {
+			bad(key+".name", "%q: want 1 to 63 letters, digits, -, _ and .", n.Name)
+		} else if seen[n.Name] {
+			bad(key+".name", "%s is there twice", n.Name)
+		}
+		seen[n.Name] = true
+		oneOf(key+".role", n.Role, "worker", "proxy", "logger")
+		if _, err := netip.ParseAddr(n.AddressOr()); err != nil {
+			bad(key+".address", "%q: want an IP address", n.Address)
+		}
+		if n.Port < 0 || n.Port > 65535 || n.Port == 0 && n.Role == "logger" {
+			bad(key+".port", "%d: a logger needs the port where it takes log batches", n.Port)
+		}
+	}
+}
+
+// AddressOr is the node's address; where none is given, this machine.
+func (z Zeek) AddressOr() string {
+	if z.Address == "" {
+		return "127.0.0.1"
+	}
+	return z.Address
+}
+
 // Device takes away the name of Zeek's packet source: af_packet::eth0 is eth0.
 func Device(name string) string { return strings.TrimPrefix(name, "af_packet::") }
 
@@ -167,7 +238,7 @@ func Device(name string) string { return strings.TrimPrefix(name, "af_packet::")
 func (c Config) below(dir string) Config {
 	for _, p := range []*string{
 		&c.Cluster.Spool, &c.Logs.Dir, &c.Logs.Archive,
-		&c.Bus.TokenFile, &c.Bus.CA, &c.Bus.Cert, &c.Bus.Key,
+		&c.Bus.TokenFile, &c.Bus.CA, &c.Bus.Cert, &c.Bus.Key, &c.Bus.ZeroMQ.CurveDir,
 		&c.API.WebSocket.Cert, &c.API.WebSocket.Key, &c.API.WebSocket.ClientCA, &c.API.WebSocket.ACL,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {

@@ -15,6 +15,7 @@ type Config struct {
 	Capture    Capture     `toml:"capture" json:"capture" doc:"How packets are taken, on all interfaces."`
 	Logs       Logs        `toml:"logs" json:"logs" doc:"Which logs are written, and how."`
 	Bus        Bus         `toml:"bus" json:"bus" doc:"What the nodes talk over."`
+	Zeek       []Zeek      `toml:"zeek" json:"zeek" doc:"One [[zeek]] section per node that is a real Zeek process. It is in the layout, and picket does not start it. docs/howto/real-zeek.md"`
 	Supervisor Supervisor  `toml:"supervisor" json:"supervisor" doc:"How nodes are kept alive."`
 	API        API         `toml:"api" json:"api" doc:"The doors through which programs outside meet the cluster."`
 }
@@ -58,6 +59,7 @@ type Logs struct {
 
 // Bus is the section of that name.
 type Bus struct {
+	Backend   string `toml:"backend" json:"backend" doc:"nats, or zeromq: what carries events and logs between the nodes."`
 	URL       string `toml:"url" json:"url" doc:"An existing NATS server or cluster, as nats://host:4222 or tls://host:4222. Empty: picket runs a hub of its own, on this machine only, with a password made anew at each start."`
 	Port      int    `toml:"port" json:"port" doc:"Port of our own hub, on 127.0.0.1. 0: a free one."`
 	User      string `toml:"user" json:"user" doc:"User at an existing server."`
@@ -65,7 +67,25 @@ type Bus struct {
 	CA        string `toml:"ca" json:"ca" doc:"PEM file with the certificate authority of a tls:// server."`
 	Cert      string `toml:"cert" json:"cert" doc:"PEM file with our certificate for a tls:// server."`
 	Key       string `toml:"key" json:"key" doc:"PEM file with the key of cert."`
-	Codec     string `toml:"codec" json:"codec" doc:"Format of events: broker-bin-v1 or broker-json-v1."`
+	Codec     string `toml:"codec" json:"codec" doc:"Format of events, the same for all nodes: broker-bin-v1 or broker-json-v1."`
+	ZeroMQ    ZeroMQ `toml:"zeromq" json:"zeromq" doc:"Where real Zeek processes connect, whichever backend the cluster has."`
+}
+
+// ZeroMQ is the section [bus.zeromq].
+type ZeroMQ struct {
+	XPUB     string `toml:"xpub" json:"xpub" doc:"Where real Zeek nodes receive events (their connect_xsub_endpoint), as tcp://127.0.0.1:5555. Empty, as xsub: none can connect."`
+	XSUB     string `toml:"xsub" json:"xsub" doc:"Where they publish events (their connect_xpub_endpoint), as tcp://127.0.0.1:5556."`
+	Address  string `toml:"address" json:"address" doc:"Address of this machine in cluster-layout.zeek: where real Zeek workers find the loggers."`
+	Port     int    `toml:"port" json:"port" doc:"First port in cluster-layout.zeek; loggers count on from it."`
+	CurveDir string `toml:"curve_dir" json:"curve_dir" doc:"Folder with the keys server_publickey, server_secretkey, client_publickey and client_secretkey, as zeekctl keeps them and picket broker --new-keys makes them. Empty: no encryption, which is taken on loopback only."`
+}
+
+// Zeek is one [[zeek]] section.
+type Zeek struct {
+	Name    string `toml:"name" json:"name" doc:"Name of the node, its CLUSTER_NODE."`
+	Role    string `toml:"role" json:"role" doc:"worker, proxy or logger."`
+	Address string `toml:"address" json:"address" doc:"Its address."`
+	Port    int    `toml:"port" json:"port" doc:"Where a logger takes log batches."`
 }
 
 // Supervisor is the section of that name.
@@ -113,7 +133,10 @@ func Default() Config {
 		Cluster: Cluster{Name: "picket", Spool: "spool", Loggers: 1, Proxies: 1},
 		Capture: Capture{Checksums: true, Ring: 32 << 20},
 		Logs:    Logs{Dir: "logs", Format: "tsv", Rotate: Duration(time.Hour), RotateAt: "00:00"},
-		Bus:     Bus{Codec: "broker-bin-v1"},
+		Bus: Bus{
+			Backend: "nats", Codec: "broker-bin-v1",
+			ZeroMQ: ZeroMQ{Address: "127.0.0.1", Port: 27760},
+		},
 		Supervisor: Supervisor{
 			StartTimeout: Duration(30 * time.Second), StopTimeout: Duration(15 * time.Second), HangAfter: Duration(10 * time.Second),
 			RestartFirst: Duration(time.Second), RestartMax: Duration(time.Minute), HealthyAfter: Duration(time.Minute),

@@ -80,7 +80,7 @@ func TestDefaultsAreRight(t *testing.T) {
 
 func TestEverySettingHasAComment(t *testing.T) {
 	c := Default()
-	c.Interfaces = []Interface{{}}
+	c.Interfaces, c.Zeek = []Interface{{}}, []Zeek{{}}
 	each(c, func(section, doc string, v reflect.Value) {
 		if doc == "" {
 			t.Errorf("%s has no comment", section)

@@ -21,6 +21,9 @@ func (c Config) TOML(comments bool) string {
 		b.WriteString(section + "\n")
 		for i := range v.NumField() {
 			f := v.Type().Field(i)
+			if f.Type.Kind() == reflect.Struct {
+				continue
+			}
 			if comments {
 				wrap(&b, f.Tag.Get("doc"))
 			}
@@ -44,10 +47,14 @@ once. Durations are written as "30s", "5m", "1h"; sizes as "512KiB", "64MiB", "2
 `)
 	c := Default()
 	c.Interfaces = []Interface{{}}
+	c.Zeek = []Zeek{{}}
 	each(c, func(section, doc string, v reflect.Value) {
 		fmt.Fprintf(&b, "## %s\n\n%s\n\n| key | default | meaning |\n|---|---|---|\n", section, doc)
 		for i := range v.NumField() {
 			f := v.Type().Field(i)
+			if f.Type.Kind() == reflect.Struct {
+				continue
+			}
 			fmt.Fprintf(&b, "| %s | `%s` | %s |\n", f.Tag.Get("toml"), literal(v.Field(i)), strings.ReplaceAll(f.Tag.Get("doc"), "|", `\|`))
 		}
 		b.WriteByte('\n')
@@ -93,6 +100,11 @@ func eachIn(v reflect.Value, at string, f func(section, doc string, v reflect.Va
 		}
 		if field.Type.Kind() != reflect.Slice {
 			f("["+name+"]", doc, v.Field(i))
+			for k := range v.Field(i).NumField() {
+				if s := field.Type.Field(k); s.Type.Kind() == reflect.Struct {
+					f("["+join(name, s.Tag.Get("toml"))+"]", s.Tag.Get("doc"), v.Field(i).Field(k))
+				}
+			}
 			continue
 		}
 		for k := range v.Field(i).Len() {

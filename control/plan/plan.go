@@ -108,15 +108,25 @@ func shares(c config.Config, cpus int) []int {
 func Nodes(in Input) ([]supervisor.Node, error) {
 	c := in.Config
 	workers := Workers(in)
-	text, err := layoutText(c, workers)
+	l, err := clusterLayout(c, workers)
 	if err != nil {
 		return nil, fmt.Errorf("plan cluster %s: %w", c.Cluster.Name, err)
 	}
 	base := node.Spec{
-		Cluster: c.Cluster.Name, Run: in.Run, Layout: text, Bus: in.Bus,
+		Cluster: c.Cluster.Name, Run: in.Run, Layout: string(l.Zeek()), Bus: in.Bus,
 		// A node that waits for hanging loggers gives up, and says so in its books,
 		// before it is killed.
 		Drain: time.Duration(c.Supervisor.StopTimeout) * 2 / 3,
+	}
+	for _, z := range c.Zeek {
+		base.Zeek = append(base.Zeek, z.Name)
+	}
+	base.Bus.Backend, base.Bus.Outside = c.Bus.Backend, c.Bus.URL != ""
+	bridge := base.Bus
+	bridge.ZeroMQ = zeromq(c, l)
+	bridge.ZeroMQ.Keys = in.Bus.ZeroMQ.Keys
+	if base.Bus.ZeroMQ = (node.ZeroMQ{}); c.Bus.Backend == node.BackendZeroMQ {
+		base.Bus = bridge
 	}
 	var out []supervisor.Node
 	add := func(role, name string, change func(*supervisor.Node)) {
@@ -129,10 +139,13 @@ func Nodes(in Input) ([]supervisor.Node, error) {
 		}
 		out = append(out, n)
 	}
-	if c.Bus.URL == "" {
+	if c.Bus.URL == "" || c.Bus.ZeroMQ.XPUB != "" {
 		add("hub", "hub", func(n *supervisor.Node) {
 			n.Args = []string{"hub"}
-			n.Node.Layout = ""
+			n.Node.Bus = bridge
+			if c.Bus.ZeroMQ.XPUB == "" {
+				n.Node.Layout = "" // it has no use for it
+			}
 		})
 	}
 	for i := range c.Cluster.Loggers {

@@ -76,7 +76,7 @@ func TestNodes(t *testing.T) {
 	var names []string
 	for _, n := range nodes {
 		names = append(names, n.Name)
-		if n.Node.Bus != in.Bus || n.Node.Dir != "/spool/"+n.Name || n.Node.Name != n.Name || n.Node.Role != n.Role || n.Once {
+		if n.Node.Bus.URL != in.Bus.URL || n.Node.Bus.Token != in.Bus.Token || n.Node.Bus.Backend != "nats" || len(n.Node.Bus.ZeroMQ.XPUB) > 0 || n.Node.Dir != "/spool/"+n.Name || n.Node.Name != n.Name || n.Node.Role != n.Role || n.Once {
 			t.Errorf("%+v", n)
 		}
 		if n.Role == "hub" {

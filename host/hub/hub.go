@@ -1,5 +1,5 @@
-// Package hub is the process that nodes of a machine talk through: a NATS
-// server, later also the ZeroMQ broker, its bridge, and the doors.
+// Package hub is the process that nodes of a machine talk through: a NATS server
+// or a ZeroMQ broker, the bridge to real Zeek processes, and the doors.
 //
 // It stands between all nodes and is started before and stopped after them. It
 // owns the bus's port and a ledger like any node's, with a heartbeat and the
@@ -49,62 +49,144 @@ type Deps struct {
 	Doors func(ctx context.Context, w node.Doorway)
 }
 
-// Run serves the bus where spec.Bus.URL says, to whoever knows spec.Bus's user
-// and password, until ctx ends. Its ledger is in spec.Dir.
+// part is one of the things that a hub serves.
+type part struct {
+	url  string       // where nodes connect, if they do
+	note func()       // copies its counters into the ledger; may be nil
+	stop func() error // waits
+	died <-chan error // it ended by itself; may be nil
+}
+
+// Run serves the bus where spec.Bus says until ctx ends: a NATS server, to
+// whoever knows spec.Bus's user and password, or a ZeroMQ broker, or both with the
+// bridge between them. Its ledger is in spec.Dir.
 func Run(ctx context.Context, spec node.Spec, d Deps) (err error) {
 	if d.Now == nil {
 		d.Now = time.Now
 	}
-	host, port, err := address(spec.Bus.URL)
-	if err != nil {
-		return fmt.Errorf("run hub: %w", err)
-	}
-	if spec.Bus.User == "" || spec.Bus.Token == "" {
-		return errors.New("run hub: no user and password: nodes could not be told from strangers")
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
 	}
 	led, err := ledger.Create(spec.Dir, spec.Name, Role, uint64(d.Now().UnixNano()))
 	if err != nil {
 		return fmt.Errorf("run hub: %w", err)
 	}
 	defer func() { err = errors.Join(err, led.Close()) }()
+	parts, err := open(spec, led, d)
+	if err != nil {
+		return fmt.Errorf("run hub: %w", err)
+	}
+	led.SetState(ledger.Ready, d.Now())
+	shut := openDoors(spec, parts[0].url, led, d)
+	if d.Up != nil {
+		d.Up(parts[0].url)
+	}
+	note := func() {
+		for _, p := range parts {
+			if p.note != nil {
+				p.note()
+			}
+		}
+	}
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for ctx.Err() == nil && err == nil {
+		select {
+		case <-tick.C:
+			note()
+			led.Heartbeat(d.Now())
+			for _, p := range parts {
+				select {
+				case err = <-p.died:
+				default:
+				}
+			}
+		case <-ctx.Done():
+		}
+	}
+	note()
+	led.SetState(ledger.Draining, d.Now())
+	shut()
+	err = errors.Join(err, closeAll(parts))
+	note()
+	led.SetState(ledger.Stopped, d.Now())
+	if err != nil {
+		return fmt.Errorf("run hub: %w", err)
+	}
+	return nil
+}
+
+// open starts what the spec asks for. Nodes find it there when it returns.
+func open(spec node.Spec, led *ledger.Ledger, d Deps) (parts []part, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeAll(parts))
+		}
+	}()
+	add := func(p part, err error) error {
+		if err == nil {
+			parts = append(parts, p)
+		}
+		return err
+	}
+	if spec.Bus.Backend == node.BackendZeroMQ {
+		_, p, err := openBroker(spec, led, d)
+		return parts, add(p, err)
+	}
+	url := spec.Bus.URL
+	if !spec.Bus.Outside {
+		p, err := openNATS(spec, led, d)
+		if err := add(p, err); err != nil {
+			return parts, err
+		}
+		url = p.url
+	}
+	if len(spec.Bus.ZeroMQ.XPUB) == 0 {
+		if spec.Bus.Outside {
+			return parts, errors.New("nothing to do: the NATS server is the user's own, and no ZeroMQ endpoint is given")
+		}
+		return parts, nil
+	}
+	p, err := openBridge(spec, url, led, d)
+	return parts, add(p, err)
+}
+
+// closeAll stops in reverse.
+func closeAll(parts []part) error {
+	var errs []error
+	for i := len(parts) - 1; i >= 0; i-- {
+		errs = append(errs, parts[i].stop())
+	}
+	return errors.Join(errs...)
+}
+
+// openNATS starts the NATS server, and the watch over who leaves.
+func openNATS(spec node.Spec, led *ledger.Ledger, d Deps) (part, error) {
+	host, port, err := address(spec.Bus.URL)
+	if err != nil {
+		return part{}, err
+	}
+	if spec.Bus.User == "" || spec.Bus.Token == "" {
+		return part{}, errors.New("no user and password: nodes could not be told from strangers")
+	}
 	w := &watch{gone: make(chan string, 1024)}
 	s, err := server.Start(server.Options{
 		Host: host, Port: port, Name: spec.Cluster, Log: d.Log, Gone: w.left,
 		Users: []server.User{{Name: spec.Bus.User, Password: spec.Bus.Token}},
 	})
 	if err != nil {
-		return fmt.Errorf("run hub: %w", err)
+		return part{}, err
 	}
 	stop, err := w.start(spec, s.URL(), d)
 	if err != nil {
 		s.Stop()
-		return fmt.Errorf("run hub: %w", err)
+		return part{}, err
 	}
-	led.SetState(ledger.Ready, d.Now())
-	shut := openDoors(spec, s.URL(), led, d)
-	if d.Up != nil {
-		d.Up(s.URL())
-	}
-	tick := time.NewTicker(heartbeat)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			note(led, s)
-			led.Heartbeat(d.Now())
-		case <-ctx.Done():
-			note(led, s)
-			led.SetState(ledger.Draining, d.Now())
-			shut()
-			err := stop()
-			s.Stop()
-			led.SetState(ledger.Stopped, d.Now())
-			if err != nil {
-				return fmt.Errorf("run hub: %w", err)
-			}
-			return nil
-		}
-	}
+	return part{url: s.URL(), note: func() { note(led, s) }, stop: func() error {
+		err := stop()
+		s.Stop()
+		return err
+	}}, nil
 }
 
 // note copies the server's counters into the ledger.

@@ -7,7 +7,9 @@ import (
 	"os"
 	"sync"
 
+	"github.com/picket-nsm/picket/bus/backend"
 	"github.com/picket-nsm/picket/bus/backend/nats"
+	"github.com/picket-nsm/picket/bus/backend/zeromq"
 	"github.com/picket-nsm/picket/bus/cluster"
 	"github.com/picket-nsm/picket/bus/codec"
 	"github.com/picket-nsm/picket/bus/codec/brokerbin"
@@ -33,19 +35,36 @@ func (w *watch) left(connection string) {
 	}
 }
 
-// start joins the cluster. stop leaves it and waits.
-func (w *watch) start(spec node.Spec, url string, d Deps) (stop func() error, err error) {
-	id := cluster.NodeID("picket", spec.Name, "hub", os.Getpid(), fmt.Sprint(d.Now().UnixNano()))
-	conn, err := nats.New(nats.Config{
-		Cluster: spec.Cluster, ID: id, URL: url, User: spec.Bus.User, Password: spec.Bus.Token,
-	}, func() int64 { return d.Now().UnixNano() })
-	if err != nil {
-		return nil, err
+// connect makes an end of the bus for the hub itself.
+func connect(spec node.Spec, url, id string, d Deps) (backend.Driver, error) {
+	if z := spec.Bus.ZeroMQ; spec.Bus.Backend == node.BackendZeroMQ {
+		return zeromq.New(zeromq.Config{ID: id, ConnectXSUB: z.XPUB[0], ConnectXPUB: z.XSUB[0], Keys: zeromq.Keys(z.Keys)}, zeromq.Deps{Now: d.Now})
 	}
+	return nats.New(nats.Config{
+		Cluster: spec.Cluster, ID: id, URL: url, User: spec.Bus.User, Password: spec.Bus.Token, CA: spec.Bus.CA, Cert: spec.Bus.Cert, Key: spec.Bus.Key,
+	}, func() int64 { return d.Now().UnixNano() })
+}
+
+// eventCodec is the cluster's.
+func eventCodec(spec node.Spec) (codec.Codec, error) {
 	codecs := map[string]codec.Codec{"": brokerbin.New(), brokerbin.Name: brokerbin.New(), brokerjson.Name: brokerjson.New()}
 	c, ok := codecs[spec.Bus.Codec]
 	if !ok {
 		return nil, fmt.Errorf("codec %q: not known", spec.Bus.Codec)
+	}
+	return c, nil
+}
+
+// start joins the cluster. stop leaves it and waits.
+func (w *watch) start(spec node.Spec, url string, d Deps) (stop func() error, err error) {
+	id := cluster.NodeID("picket", spec.Name, "hub", os.Getpid(), fmt.Sprint(d.Now().UnixNano()))
+	conn, err := connect(spec, url, id, d)
+	if err != nil {
+		return nil, err
+	}
+	c, err := eventCodec(spec)
+	if err != nil {
+		return nil, err
 	}
 	members := cluster.New(cluster.Config{Name: spec.Name, ID: id, Role: layout.None}, cluster.Deps{
 		Events: conn, Codec: c, Now: d.Now, Connected: func() bool { return conn.Status().Connected },

@@ -36,8 +36,12 @@ type logs struct {
 	batch *queue.Queue[item]
 	acked *queue.Queue[backend.Ack]
 
-	pushing, pulling, writing, acking sync.WaitGroup
-	stopPush                          context.CancelFunc
+	produces bool            // Acks or Send was called: loggers are connected to
+	pushing  bool            // they are
+	push     context.Context // of the PUSH sockets; nil: we do not run
+	stopPush context.CancelFunc
+
+	pushes, pulling, writing, acking sync.WaitGroup
 
 	sent, received, slow, bad atomic.Uint64
 }
@@ -82,16 +86,24 @@ func (l *logs) init(c *Conn, client *zmtp.Curve) error {
 // start connects to the loggers, and listens if we are one.
 func (l *logs) start(base context.Context) {
 	push, stop := context.WithCancel(base)
-	l.stopPush = stop
-	for _, p := range l.pushers {
-		l.pushing.Go(func() { _ = p.sock.Run(push) }) // it binds nothing, so nothing can fail
-	}
 	l.writing.Go(func() { l.batch.Drain(l.write) })
 	l.acking.Go(func() { l.acked.Drain(l.answered) })
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.base = base
+	l.base, l.push, l.stopPush = base, push, stop
 	l.runPull()
+	l.runPush()
+}
+
+// runPush connects to the loggers once we run and are a producer; mu is held.
+func (l *logs) runPush() {
+	if l.pushing || !l.produces || l.push == nil || l.stopping {
+		return
+	}
+	l.pushing = true
+	for _, p := range l.pushers {
+		l.pushes.Go(func() { _ = p.sock.Run(l.push) }) // it binds nothing, so nothing can fail
+	}
 }
 
 // stop writes and acknowledges what has arrived, tells producers what did not
@@ -122,7 +134,7 @@ func (l *logs) stop() {
 	l.batch.Close()
 	l.writing.Wait()
 	l.stopPush()
-	l.pushing.Wait()
+	l.pushes.Wait()
 	l.acked.Close()
 	l.acking.Wait()
 }
@@ -148,6 +160,10 @@ func (l *logs) send(logger string, b *record.Batch) error {
 		return backend.ErrTooLarge
 	}
 	if p := l.pushers[logger]; p != nil {
+		l.mu.Lock()
+		l.produces = true
+		l.runPush()
+		l.mu.Unlock()
 		return p.send(b)
 	}
 	l.nobody(logger, b)
@@ -188,7 +204,8 @@ func (c *Conn) Acks(producer string, handle func(backend.Ack)) error {
 	case l.onAck != nil:
 		return fmt.Errorf("bus zeromq: acks of %s: this node is a producer already", producer)
 	}
-	l.onAck = handle
+	l.onAck, l.produces = handle, true
+	l.runPush()
 	return nil
 }
 

@@ -195,8 +195,11 @@ func (l *logs) settled(ctx context.Context) error {
 	for _, p := range l.pushers {
 		for {
 			l.mu.Lock()
-			changed := l.changed
+			changed, pushing := l.changed, l.pushing
 			l.mu.Unlock()
+			if !pushing {
+				return nil
+			}
 			p.mu.Lock()
 			tried := p.tried
 			p.mu.Unlock()

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/picket-nsm/picket/host/status"
+	"github.com/picket-nsm/picket/zeek/layout"
+)
+
+// rowsOf returns the sorted rows of each log, without meta lines. Logs whose rows
+// hold node ids and times of the run are left out.
+func rowsOf(t *testing.T, dir string) map[string][]string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	logs := map[string][]string{}
+	for _, f := range files {
+		name, _, _ := strings.Cut(filepath.Base(f), ".") // conn.logger-1.log is one of several loggers'
+		if name == "cluster" {
+			continue
+		}
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(strings.TrimSuffix(string(text), "\n"), "\n") {
+			if !strings.HasPrefix(line, "#") {
+				logs[name] = append(logs[name], line)
+			}
+		}
+	}
+	for _, rows := range logs {
+		sort.Strings(rows)
+	}
+	return logs
+}
+
+func sameLogs(t *testing.T, what string, got, want map[string][]string) {
+	t.Helper()
+	if len(want["conn"]) == 0 {
+		t.Fatal("no connections")
+	}
+	for name, rows := range want {
+		if !slices.Equal(got[name], rows) {
+			t.Errorf("%s: %s.log has %d rows, want %d, or others", what, name, len(got[name]), len(rows))
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%s: %d logs, want %d", what, len(got), len(want))
+	}
+}
+
+func (m *machine) file(name, text string) string {
+	m.t.Helper()
+	path := filepath.Join(m.dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+	return path
+}
+
+// TestBackendsWriteTheSame: in one process, over NATS and over ZeroMQ, with both
+// codecs, the same rows, and all accounted for.
+func TestBackendsWriteTheSame(t *testing.T) {
+	m := newMachine(t)
+	if out, code := m.picket("read", "--seed", "x", "-o", "mem", demo(t)); code != 0 {
+		t.Fatalf("read: %d %s", code, out)
+	}
+	want := rowsOf(t, filepath.Join(m.dir, "mem"))
+	for _, backend := range []string{"nats", "zeromq"} {
+		for _, codec := range []string{"broker-bin-v1", "broker-json-v1"} {
+			name := backend + " " + codec
+			cfg := m.file("c.toml", fmt.Sprintf("[bus]\nbackend = %q\ncodec = %q\n[logs]\nrotate = \"0s\"\n", backend, codec))
+			os.RemoveAll(filepath.Join(m.dir, "logs"))
+			u := m.up("-c", cfg, "--read", demo(t), "--seed", "x", "-L", "2", "-W", "3")
+			if code := u.end(t); code != 0 {
+				t.Fatalf("%s: exit code %d\n%s", name, code, u.out())
+			}
+			sameLogs(t, name, rowsOf(t, filepath.Join(m.dir, "logs")), want)
+			s, err := status.Collect(m.spool, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a := s.Accounting; !a.Settled || a.RecordTotal.Produced != a.RecordTotal.Written || a.RecordTotal.Handed != 0 {
+				t.Errorf("%s: %+v", name, a.RecordTotal)
+			}
+		}
+	}
+}
+
+// TestZeroMQDeaths: every node of a ZeroMQ cluster is killed once while it reads;
+// the rows are the same, or what is missing is named.
+func TestZeroMQDeaths(t *testing.T) {
+	m := newMachine(t)
+	cfg := m.file("c.toml", "[bus]\nbackend = \"zeromq\"\n[logs]\nrotate = \"0s\"\n")
+	u := m.up("-c", cfg, "--read", demo(t), "--seed", "x", "--pace", "20s")
+	s := m.wait("all ready", allReady)
+	for _, name := range []string{"proxy-1", "manager", "logger-1", "hub", "logger-1"} {
+		old := nodeOf(s, name)
+		if err := syscall.Kill(old.PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		s = m.wait(name+" is back", func(s *status.Status) bool { return allReady(s) && nodeOf(s, name).PID != old.PID })
+	}
+	if out, code := m.picket("stop"); code != 0 {
+		t.Errorf("stop: %d %s", code, out)
+	}
+	u.end(t)
+	s, err := status.Collect(m.spool, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := s.Accounting
+	if !a.Settled || a.Remainder() != 0 || a.RecordTotal.Written == 0 {
+		t.Errorf("%+v\n%s", a.RecordTotal, u.out())
+	}
+	for _, l := range a.Records {
+		if l.Path != "cluster" && l.Written != l.Produced {
+			t.Errorf("%s: %+v", l.Path, l)
+		}
+	}
+}
+
+// TestZeroMQByHand is a cluster as a Zeek user starts one: a layout, a broker, keys
+// in Zeek's variables, nodes one by one. No picket up.
+func TestZeroMQByHand(t *testing.T) {
+	m := newMachine(t)
+	o := layout.Default()
+	o.Workers = "2"
+	o.Port = freePorts(t, 4)
+	l, err := layout.Generate(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.file("cluster-layout.zeek", string(l.Zeek()))
+	if out, code := m.picket("broker", "--new-keys", "keys"); code != 0 {
+		t.Fatalf("keys: %s", out)
+	}
+	var env []string
+	for _, k := range []string{"server_publickey", "server_secretkey", "client_publickey", "client_secretkey"} {
+		text, err := os.ReadFile(filepath.Join(m.dir, "keys", k))
+		if err != nil {
+			t.Fatal(err)
+		}
+		env = append(env, "ZEEK_CLUSTER_BACKEND_ZEROMQ_CURVE_"+strings.ToUpper(k)+"="+strings.TrimSpace(string(text)))
+	}
+	port := freePorts(t, 2)
+	xpub, xsub := fmt.Sprintf("tcp://127.0.0.1:%d", port), fmt.Sprintf("tcp://127.0.0.1:%d", port+1)
+	start := func(name string, args ...string) *upRun {
+		u := &upRun{cmd: m.command(context.Background(), args...), done: make(chan struct{})}
+		u.cmd.Env = append(u.cmd.Env, append(env, "ZEEKPATH="+m.dir)...)
+		u.cmd.Dir = filepath.Join(m.dir, name)
+		if err := os.MkdirAll(u.cmd.Dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		u.cmd.Stdout, u.cmd.Stderr = u, u
+		if err := u.cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		go func() { defer close(u.done); _ = u.cmd.Wait() }()
+		t.Cleanup(func() { _ = u.cmd.Process.Kill(); <-u.done })
+		return u
+	}
+	start("broker", "broker", "--listen-xpub", xpub, "--listen-xsub", xsub)
+	node := func(name string, more ...string) *upRun {
+		return start(name, append([]string{"node", name, "--backend", "zeromq", "--xpub", xpub, "--xsub", xsub}, more...)...)
+	}
+	logger := node("logger-1")
+	manager := node("manager")
+	proxy := node("proxy-1")
+	w1 := node("worker-1", "--read", demo(t), "--share", "1/2", "--seed", "x")
+	w2 := node("worker-2", "--read", demo(t), "--share", "2/2", "--seed", "x")
+	for _, u := range []*upRun{w1, w2} {
+		if code := u.end(t); code != 0 {
+			t.Fatalf("exit code %d: %s", code, u.out())
+		}
+	}
+	time.Sleep(100 * time.Millisecond)
+	for _, u := range []*upRun{manager, proxy, logger} {
+		if err := u.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if code := u.end(t); code != 0 {
+			t.Errorf("exit code %d: %s", code, u.out())
+		}
+	}
+	if out, code := m.picket("read", "--seed", "x", "-o", "mem", demo(t)); code != 0 {
+		t.Fatalf("read: %d %s", code, out)
+	}
+	sameLogs(t, "by hand", rowsOf(t, filepath.Join(m.dir, "logger-1")), rowsOf(t, filepath.Join(m.dir, "mem")))
+	text, err := os.ReadFile(filepath.Join(m.dir, "logger-1", "cluster.log"))
+	if err != nil || !strings.Contains(string(text), "got hello from worker-1 (zeromq_worker-1_") {
+		t.Errorf("cluster.log: %v\n%s", err, text)
+	}
+	// Without the keys nobody gets in, and is told so.
+	env = nil
+	u := node("worker-1", "--read", demo(t))
+	if code := u.end(t); code == 0 || !strings.Contains(u.out(), "refused by the bus") {
+		t.Errorf("without keys: code %d, %s", code, u.out())
+	}
+}
+
+// freePorts finds n ports in a row that are free now.
+func freePorts(t *testing.T, n int) int {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := l.Addr().(*net.TCPAddr).Port
+		free := first+n < 65536
+		all := []net.Listener{l}
+		for i := 1; i < n && free; i++ {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+i))
+			if free = err == nil; free {
+				all = append(all, l)
+			}
+		}
+		for _, l := range all {
+			l.Close()
+		}
+		if free {
+			return first
+		}
+	}
+	t.Fatal("no free ports")
+	return 0
+}

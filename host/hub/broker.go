@@ -1,0 +1,87 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/picket-nsm/picket/bus/backend/zeromq"
+	"github.com/picket-nsm/picket/bus/backend/zeromq/broker"
+	"github.com/picket-nsm/picket/bus/backend/zeromq/zmtp"
+	"github.com/picket-nsm/picket/internal/ledger"
+	"github.com/picket-nsm/picket/node"
+)
+
+// Dropped begins the names of counters of messages that full subscribers missed,
+// by class of topic.
+const Dropped = "bus.dropped."
+
+// openBroker starts the ZeroMQ broker.
+func openBroker(spec node.Spec, led *ledger.Ledger, d Deps) (*broker.Broker, part, error) {
+	z := spec.Bus.ZeroMQ
+	curve, err := zeromq.Keys(z.Keys).Server()
+	if err != nil {
+		return nil, part{}, err
+	}
+	b, err := broker.New(broker.Config{XPUB: z.XPUB, XSUB: z.XSUB, Curve: curve}, broker.Deps{Monitor: func(s broker.Side, e zmtp.Event) {
+		switch {
+		case e.Kind == zmtp.Failed || e.Kind == zmtp.TooMany:
+			d.Log.Warn(e.Kind.String(), "side", s, "remote", e.Remote, "error", e.Err)
+		case e.Kind == zmtp.Gone && e.Err != nil && !errors.Is(e.Err, io.EOF):
+			d.Log.Info(e.Kind.String(), "side", s, "remote", e.Remote, "error", e.Err)
+		}
+	}})
+	if err != nil {
+		return nil, part{}, err
+	}
+	xpub, xsub, err := b.Listen()
+	if err != nil {
+		return nil, part{}, fmt.Errorf("%w; is another broker or a Zeek manager running?", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	died := make(chan error, 1)
+	wg.Go(func() {
+		if err := b.Run(ctx); err != nil {
+			died <- err
+		}
+	})
+	return b, part{
+		url: "zeromq " + strings.Join(append(xpub, xsub...), " "), died: died,
+		note: func() { noteBroker(led, b.Status()) },
+		stop: func() error {
+			cancel()
+			wg.Wait()
+			return nil
+		},
+	}, nil
+}
+
+// noteBroker copies the broker's counters into the ledger: those of every hub, and
+// the eight that Zeek exports.
+func noteBroker(led *ledger.Ledger, s broker.Status) {
+	p, subs := s.Proxy, 0
+	for _, x := range s.XPUB.Peers {
+		subs += x.Subscriptions
+	}
+	for name, n := range map[string]uint64{
+		Clients: uint64(len(s.XPUB.Peers)), Subscriptions: uint64(subs), MessagesIn: s.XSUB.Total().Received, MessagesOut: s.XPUB.Total().Sent,
+		BytesIn: p.FrontendBytesReceived, BytesOut: s.XPUB.Total().SentBytes,
+		"zeek_cluster_zeromq_proxy_frontend_messages_received_total": p.FrontendMessagesReceived,
+		"zeek_cluster_zeromq_proxy_frontend_bytes_received_total":    p.FrontendBytesReceived,
+		"zeek_cluster_zeromq_proxy_frontend_messages_sent_total":     p.FrontendMessagesSent,
+		"zeek_cluster_zeromq_proxy_frontend_bytes_sent_total":        p.FrontendBytesSent,
+		"zeek_cluster_zeromq_proxy_backend_messages_received_total":  p.BackendMessagesReceived,
+		"zeek_cluster_zeromq_proxy_backend_bytes_received_total":     p.BackendBytesReceived,
+		"zeek_cluster_zeromq_proxy_backend_messages_sent_total":      p.BackendMessagesSent,
+		"zeek_cluster_zeromq_proxy_backend_bytes_sent_total":         p.BackendBytesSent,
+	} {
+		led.Counter(name).Set(n)
+	}
+	for class, n := range s.Dropped {
+		led.Counter(Dropped + class[:min(len(class), 60)]).Set(n)
+	}
+}

@@ -162,7 +162,7 @@ func nodeSpec(f *nodeFlags, args []string) (node.Spec, error) {
 	}
 	s.Doors = websocketDoor(f.websocket)
 	switch s.Bus.Backend {
-	case node.BackendNATS:
+	case "", node.BackendNATS:
 	case node.BackendZeroMQ:
 		if s.Bus.ZeroMQ, err = zeromqByHand(l, f.xpub, f.xsub); err != nil {
 			return s, err

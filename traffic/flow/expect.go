@@ -108,13 +108,14 @@ func (t *Table) attachExpected(c *conn, proto value.Proto) (any bool) {
 	return any
 }
 
-// has reports whether an analyzer is on the connection below the parent.
+// has reports whether an analyzer is on the connection below the parent, or was
+// and had seen what it wanted.
 func (t *Table) has(c *conn, factory int, parent uint32) bool {
 	if c.side == 0 {
 		return false
 	}
 	for i := range t.sides.get(c.side).analyzers {
-		if a := &t.sides.get(c.side).analyzers[i]; !a.dead && a.factory == factory && a.parent == parent {
+		if a := &t.sides.get(c.side).analyzers[i]; (!a.dead || a.content) && a.factory == factory && a.parent == parent {
 			return true
 		}
 	}

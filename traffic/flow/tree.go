@@ -22,6 +22,7 @@ type attached struct {
 	detecting  bool        // a place that still looks
 	failed     bool        // to be taken off after the call
 	dead       bool        // it was ended
+	content    bool        // it asked for its end
 	free       bool        // it was ended and nobody knows its number
 }
 
@@ -319,6 +320,7 @@ func (t *Table) release(s *side, n uint32) {
 // Remove takes the analyzer being called off the connection after the call.
 func (c *Conn) Remove() {
 	if s := c.parent(); s != nil {
-		s.analyzers[c.running-1].failed = true
+		a := &s.analyzers[c.running-1]
+		a.failed, a.content = true, true
 	}
 }

@@ -165,6 +165,24 @@ func (t *Table) DataAt(c analyzer.Conn, s *Side, r *Ref, off uint64, data []byte
 	t.complete(f, r)
 }
 
+// Whole takes a file that lies there whole and whose type the protocol knows.
+func (t *Table) Whole(c analyzer.Conn, s *Side, mime string, data []byte) {
+	var r Ref
+	f := t.get(c, s, &r, false)
+	if f == nil {
+		return
+	}
+	if !f.sniffed {
+		f.sniffed, f.bofFull, f.MIME = true, true, mime
+		t.h.Sniffed(f)
+		if f.Watcher != nil {
+			f.Watcher.FileSniffed(f)
+		}
+	}
+	f.chunk(data, f.offset)
+	t.remove(f)
+}
+
 // Size says how many bytes a file has.
 func (t *Table) Size(c analyzer.Conn, s *Side, r *Ref, n uint64) {
 	f := t.get(c, s, r, true)

@@ -29,6 +29,15 @@ type Base struct {
 	Open  Open
 	Files *files.Table  // the files that protocols carry
 	Log   *fileslog.Log // what looks at them, and their log
+	Once  Once          // who logs what the cluster logs once
+	// Weird takes an oddity that belongs to no connection.
+	Weird func(now packet.Time, name, addl string)
+}
+
+// Once answers who may log what the cluster logs once within ttl seconds. The
+// answer comes once, on the worker's goroutine, from within Ask or later.
+type Once interface {
+	Ask(key string, ttl float64, now packet.Time, answer func(granted bool))
 }
 
 // Protocol makes the analyzers of a protocol and the logs that take their
@@ -56,6 +65,7 @@ type Policy struct {
 	tunnel   *tunnel.Log
 	weird    *weird.Log
 	analyzer *analyzerlog.Log
+	asker    *asker
 	expect   func(analyzer.Expectation)
 }
 
@@ -76,11 +86,12 @@ func New(env Env, open Open, protocols []Protocol) *Policy {
 		weird:  weird.New(cfg, weird.Deps{Write: open(weird.Schema()), Once: env.Once, Producer: env.Producer, Start: env.Start}),
 
 		analyzer: analyzerlog.New(open(analyzerlog.Schema())),
+		asker:    newAsker(&env),
 		expect:   env.Expect,
 	}
 	log := fileslog.New(fileslog.Default(), open(fileslog.Schema()))
 	p.Files = files.New(files.Default(), log)
-	base := Base{Open: open, Files: p.Files, Log: log}
+	base := Base{Open: open, Files: p.Files, Log: log, Once: p.asker, Weird: p.odd}
 	for _, protocol := range protocols {
 		p.Analyzers = append(p.Analyzers, protocol(base)...)
 	}
@@ -96,6 +107,10 @@ func (p *Policy) ConnRemoved(c *flow.Conn) {
 
 // Weird passes on what the traffic has that is odd.
 func (p *Policy) Weird(w flow.Weird) { p.weird.Weird(w) }
+
+func (p *Policy) odd(now packet.Time, name, addl string) {
+	p.weird.Weird(flow.Weird{Time: now, Scope: flow.WeirdNet, Name: name, Addl: addl})
+}
 
 // Tunnel notes a tunnel around a connection.
 func (p *Policy) Tunnel(tn flow.Tunnel) { p.tunnel.Tunnel(tn) }
@@ -114,10 +129,13 @@ func (p *Policy) Expected(e analyzer.Expectation) {
 func (p *Policy) Advance(now packet.Time) { p.tunnel.Advance(now) }
 
 // Waiting returns how many rows wait for an answer from the cluster.
-func (p *Policy) Waiting() int { return p.weird.Waiting() }
+func (p *Policy) Waiting() int { return p.weird.Waiting() + p.asker.n }
 
 // Close writes the rows whose answer has not come. Rows after it are lost.
-func (p *Policy) Close() { p.weird.Close() }
+func (p *Policy) Close() {
+	p.weird.Close()
+	p.asker.close()
+}
 
 // Weirds tells what became of weirds.
 func (p *Policy) Weirds() weird.Stats { return p.weird.Stats() }

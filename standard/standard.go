@@ -37,6 +37,7 @@ func Protocols() []builtin.Protocol {
 		func(b builtin.Base) []analyzer.Factory {
 			return []analyzer.Factory{syslog.Factory(sysloglog.New(b.Open(sysloglog.Schema())).Handler)}
 		},
+		tlsProtocol,
 	}
 }
 

@@ -1,0 +1,20 @@
+package standard
+
+import (
+	"github.com/picket-nsm/picket/policy/builtin"
+	fileslog "github.com/picket-nsm/picket/policy/builtin/files"
+	ssllog "github.com/picket-nsm/picket/policy/builtin/ssl"
+	x509log "github.com/picket-nsm/picket/policy/builtin/x509"
+	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/analyzer/tls"
+)
+
+// tlsProtocol is TLS and DTLS; their certificates are files, whose analyzer it
+// brings along.
+func tlsProtocol(b builtin.Base) []analyzer.Factory {
+	certs := x509log.New(x509log.Deps{Write: b.Open(x509log.Schema()), Weird: b.Weird, Once: b.Once})
+	b.Log.Use(fileslog.Driver{Name: x509log.Name, Types: x509log.Types(), New: certs.Analyzer})
+	cfg := ssllog.Default()
+	log := ssllog.New(cfg, b.Open(ssllog.Schema(cfg)), b.Files)
+	return tls.Factories(log.Handler)
+}

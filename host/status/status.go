@@ -155,6 +155,10 @@ func (s *Status) node(n supervisor.NodeState, u answer, b *books, earlier *Statu
 	}
 	if l := b.last[n.Name]; l != nil && out.PID == l.Pid {
 		out.Beat = max(0, s.Time.Sub(l.Heartbeat).Seconds())
+		// A supervisor that died may not have noted that the node became ready.
+		if n.Phase == supervisor.Starting && l.State == ledger.Ready {
+			out.State = string(supervisor.Ready)
+		}
 		if n.Phase == supervisor.Ready && l.State != ledger.Ready {
 			out.State = l.State.String()
 		}

@@ -3,17 +3,20 @@ package standard
 import (
 	"github.com/picket-nsm/picket/policy/builtin"
 	fileslog "github.com/picket-nsm/picket/policy/builtin/files"
+	ocsplog "github.com/picket-nsm/picket/policy/builtin/ocsp"
 	ssllog "github.com/picket-nsm/picket/policy/builtin/ssl"
 	x509log "github.com/picket-nsm/picket/policy/builtin/x509"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/tls"
 )
 
-// tlsProtocol is TLS and DTLS; their certificates are files, whose analyzer it
-// brings along.
+// tlsProtocol is TLS and DTLS; their certificates and OCSP responses are files,
+// whose analyzers it brings along.
 func tlsProtocol(b builtin.Base) []analyzer.Factory {
 	certs := x509log.New(x509log.Deps{Write: b.Open(x509log.Schema()), Weird: b.Weird, Once: b.Once})
 	b.Log.Use(fileslog.Driver{Name: x509log.Name, Types: x509log.Types(), New: certs.Analyzer})
+	responses := ocsplog.New(b.Open(ocsplog.Schema()), b.Weird)
+	b.Log.Use(fileslog.Driver{Name: ocsplog.Name, Types: []string{ocsplog.Type}, New: responses.Analyzer})
 	cfg := ssllog.Default()
 	log := ssllog.New(cfg, b.Open(ssllog.Schema(cfg)), b.Files)
 	return tls.Factories(log.Handler)

@@ -9,22 +9,31 @@ import (
 	"github.com/picket-nsm/picket/traffic/format/x509"
 )
 
-// Types under which certificates are files: the first of a chain, the others.
+// Types of the files in a handshake: the first certificate of a chain, the others,
+// a stapled OCSP response.
 const (
 	typeHost = "application/x-x509-user-cert"
 	typeCA   = "application/x-x509-ca-cert"
+	typeOCSP = "application/ocsp-response"
 )
 
-// fileName tells the certificates of a connection apart.
+// fileName tells the files of a connection apart.
 type fileName struct {
 	client bool
-	index  int
+	index  int // of a certificate
+	ocsp   bool
+}
+
+// stapled hands an OCSP response over as a file.
+func (s *conn) stapled(c analyzer.Conn, response []byte) {
+	s.file = fileName{ocsp: true}
+	s.log.files.Whole(c, &files.Side{Source: wire.NameTLS, Owner: s}, typeOCSP, response)
 }
 
 // certificate hands a certificate over as a file. Whoever reads certificates
 // calls FileCertificate meanwhile.
 func (s *conn) certificate(c analyzer.Conn, client bool, index int, first bool, der []byte) {
-	s.file, s.given = fileName{client, index}, cert{}
+	s.file, s.given = fileName{client: client, index: index}, cert{}
 	kind := typeCA
 	if first {
 		kind = typeHost
@@ -57,6 +66,9 @@ func (s *conn) FileHandle(c analyzer.Conn, _ bool, dst []byte) []byte {
 		dst = append(dst, 'F')
 	}
 	dst = appendEnds(dst, &id)
+	if s.file.ocsp {
+		return append(dst, "ocsp"...)
+	}
 	return strconv.AppendInt(dst, int64(s.file.index), 10)
 }
 

@@ -250,6 +250,9 @@ func (s *conn) Message(c analyzer.Conn, m *wire.Message) {
 	if m.V2 {
 		return
 	}
+	if len(m.OCSP) > 0 {
+		s.stapled(c, m.OCSP)
+	}
 	s.begin(c)
 	if m.Named {
 		s.curve, s.hasCurve = m.Curve, true

@@ -9,6 +9,7 @@ import (
 
 	"github.com/picket-nsm/picket/internal/testenv"
 	fileslog "github.com/picket-nsm/picket/policy/builtin/files"
+	ocsplog "github.com/picket-nsm/picket/policy/builtin/ocsp"
 	x509log "github.com/picket-nsm/picket/policy/builtin/x509"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
@@ -21,7 +22,7 @@ import (
 )
 
 // harness writes each row of ssl.log and x509.log as one line of name=value;
-// unset columns and false ones are left out. files.log has nothing to say.
+// unset columns and false ones are left out. files.log has only OCSP responses.
 func harness(cfg Config, dtls int, dir string) analyzertest.Harness {
 	return analyzertest.Harness{
 		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
@@ -41,6 +42,8 @@ func harness(cfg Config, dtls int, dir string) analyzertest.Harness {
 			table := files.New(files.Default(), filesLog)
 			certs := x509log.New(x509log.Deps{Write: out("x509", x509log.Schema()), Weird: weird, Once: always{}})
 			filesLog.Use(fileslog.Driver{Name: x509log.Name, Types: x509log.Types(), New: certs.Analyzer})
+			responses := ocsplog.New(out("ocsp", ocsplog.Schema()), weird)
+			filesLog.Use(fileslog.Driver{Name: ocsplog.Name, Types: []string{ocsplog.Type}, New: responses.Analyzer})
 			log := New(cfg, out("ssl", Schema(cfg)), table)
 			f := wire.Factories(log.Handler)[dtls]
 			if dtls == 1 {

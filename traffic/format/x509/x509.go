@@ -161,26 +161,40 @@ func integer(content []byte) (int64, bool) {
 	return int64(n), true
 }
 
-// serial prints the serial number: upper-case hexadecimal, in lines of 35 bytes.
-func (c *Certificate) serial(content []byte) bool {
+func (c *Certificate) serial(content []byte) (ok bool) {
+	c.Serial, ok = serialText(content)
+	return ok
+}
+
+// serialText prints a serial number.
+func serialText(content []byte) (string, bool) {
 	mag, negative, ok := asn1.Integer(content, nil)
 	if !ok {
-		return false
+		return "", false
 	}
-	const line = 35
-	var b []byte
+	text := hexLines(mag)
 	if negative {
-		b = append(b, '-')
+		text = "-" + text
 	}
+	return text[:min(len(text), maxName+1)], true
+}
+
+// hexLines prints bytes as OpenSSL does: upper-case hexadecimal, in lines of 35
+// bytes.
+func hexLines(mag []byte) string {
+	const line = 35
+	if len(mag) == 0 {
+		return "0"
+	}
+	mag = mag[:min(len(mag), maxName)]
+	var b []byte
 	for i := 0; i < len(mag); i += line {
 		if i > 0 {
 			b = append(b, '\\', '\n')
 		}
 		b = hex.AppendEncode(b, mag[i:min(i+line, len(mag))])
 	}
-	b = b[:min(len(b), maxName+1)]
-	c.Serial = strings.ToUpper(string(b))
-	return true
+	return strings.ToUpper(string(b))
 }
 
 // algorithm reads an AlgorithmIdentifier and gives its name.
@@ -225,6 +239,15 @@ func isAny(v *asn1.Value) bool {
 }
 
 func oid(content []byte) string { return string(asn1.AppendOID(nil, content)) }
+
+// objectName is an algorithm's name, or its numbers.
+func objectName(content []byte) string {
+	id := oid(content)
+	if name := find(algorithms[:], id); name != "" {
+		return name
+	}
+	return id
+}
 
 // isOID reports whether content is one of an object identifier.
 func isOID(content []byte) bool {
@@ -276,9 +299,7 @@ func (c *Certificate) key(v asn1.Value) bool {
 		key = append([]byte(nil), key...)
 		key[len(key)-1] &= 0xff << unused
 	}
-	if c.KeyAlg = find(algorithms[:], kind); c.KeyAlg == "" {
-		c.KeyAlg = kind
-	}
+	c.KeyAlg = objectName(id.Content)
 	switch kind {
 	case oidRSA, oidRSAOld, oidMD5WithRSA:
 		c.rsa("rsa", key)

@@ -60,6 +60,8 @@ type client struct {
 	// Of the keeper.
 	pingAt    time.Time // when the last one was sent
 	pingReads uint64    // wire.reads then
+	pingSent  uint64    // wire.sent then
+	pingBusy  bool      // something waited then
 	pingNum   int
 }
 
@@ -236,8 +238,7 @@ func (c *client) pace() bool {
 			}
 		}
 		c.server.metrics.slowed.Add(1)
-		// Only speed is our doing; who is behind shows by pings that it lives.
-		c.paused.Store(!behind)
+		c.paused.Store(!behind) // who is behind can show otherwise that it lives
 		t := time.NewTimer(wait)
 		select {
 		case <-c.over:

@@ -70,6 +70,15 @@ func (c Config) defaults() Config {
 	return c
 }
 
+// Check says what is wrong with settings and the files they name, as New would.
+func (c Config) Check() error {
+	s := &Server{cfg: c.defaults()}
+	if err := s.load(); err != nil {
+		return fmt.Errorf("websocket api: %w", err)
+	}
+	return nil
+}
+
 // load reads the files, and checks what stands between us and strangers.
 func (s *Server) load() error {
 	host, _, err := net.SplitHostPort(s.cfg.Listen)

@@ -71,6 +71,7 @@ func controlFrame(op byte, payload []byte) []byte {
 type wire struct {
 	net.Conn
 	reads atomic.Uint64 // how often something came in
+	sent  atomic.Uint64 // how often something went out
 	mu    sync.Mutex
 	bye   closing // that was sent
 	said  bool
@@ -106,6 +107,9 @@ func (w *wire) send(frames []byte) error {
 		return net.ErrClosed
 	}
 	_, err := w.Conn.Write(frames)
+	if err == nil {
+		w.sent.Add(1)
+	}
 	return err
 }
 

@@ -238,7 +238,8 @@ func (c *client) goodbye(why closing) {
 
 // pingEvery is the keeper's check of one client: as in Zeek's server, who has not
 // answered a ping when the next one is due is gone. Whatever it sends is an
-// answer; while we do not read from it none is asked for.
+// answer, and so is that it takes what waited before the ping. While we make it
+// wait there can be none.
 func (c *client) pingEvery(interval time.Duration, now time.Time) {
 	if c.pingAt.IsZero() {
 		c.pingAt = now
@@ -247,13 +248,17 @@ func (c *client) pingEvery(interval time.Duration, now time.Time) {
 	if now.Sub(c.pingAt) < interval {
 		return
 	}
-	reads := c.wire.reads.Load()
-	if c.pingNum > 0 && reads == c.pingReads && !c.paused.Load() {
+	reads, sent := c.wire.reads.Load(), c.wire.sent.Load()
+	alive := reads != c.pingReads || c.pingBusy && sent != c.pingSent || c.paused.Load()
+	if c.pingNum > 0 && !alive {
 		c.end(closing{code: 1011, reason: "Ping timeout", say: true})
 		return
 	}
+	c.mu.Lock()
+	c.pingBusy = c.waiting > 0
+	c.mu.Unlock()
 	c.control(controlFrame(opPing, fmt.Appendf(nil, "picket::heartbeat::%s::%d", interval, c.pingNum)))
 	c.server.metrics.pings.Add(1)
 	c.pingNum++
-	c.pingAt, c.pingReads = now, reads
+	c.pingAt, c.pingReads, c.pingSent = now, reads, sent
 }

@@ -3,6 +3,7 @@ package websocket_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -226,6 +227,41 @@ func TestPings(t *testing.T) {
 			}
 			return
 		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// A client that is slow, but takes what waits for it, stays, though we do not read
+// from it meanwhile and so see no answers to pings.
+func TestSlowButAlive(t *testing.T) {
+	w := open(t, websocket.Config{PingInterval: 400 * time.Millisecond, QueueBytes: 32 << 20}, nil)
+	r := dialRaw(t, w, websocket.PathV1)
+	_ = r.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+	r.write(0x81, []byte(`["t"]`))
+	r.frame()
+	fill := value.String(strings.Repeat("x", 100000))
+	const events = 250 // 25 MB: more than half of the queue after all buffers on the way
+	for range events {
+		w.publish("t", event.New("e", fill))
+	}
+	go func() { // it has something to say, too, so that we would read
+		for range 20 {
+			r.write(0x81, []byte(message("u", "e", 1)))
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
+	for got := 0; got < events; {
+		first, payload := r.frame()
+		switch first & 0x0f {
+		case 0x9:
+			r.write(0x8a, nil)
+			continue
+		case 0x8:
+			t.Fatalf("closed after %d events: %q; %v", got, payload, w.door.Counters())
+		}
+		if first&0x80 != 0 {
+			got++
+			time.Sleep(8 * time.Millisecond)
 		}
 	}
 }

@@ -39,6 +39,11 @@ func TestMistakesOfTheCommandLine(t *testing.T) {
 	if err := os.WriteFile("bad.toml", []byte("[cluster]\nwokers = 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	for name, text := range map[string]string{"door.toml": "[api.websocket]\nlisten = \"127.0.0.1:0\"\nacl = \"acl.toml\"\n", "acl.toml": "clients = 1\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range []struct {
 		args string
 		code int
@@ -63,6 +68,8 @@ func TestMistakesOfTheCommandLine(t *testing.T) {
 		{"up -c bad.toml", exitConfig, `bad.toml:2: unknown key "wokers": did you mean "workers"?`},
 		{"check -c none.toml", exitConfig, "no such file"},
 		{"check -i eth0 -L 0", exitConfig, "cluster.loggers: 0: want 1 to 1000"},
+		{"check -c door.toml", exitFailure, ""},
+		{"up --read x.pcap -c door.toml", exitFailure, "api.websocket: websocket api: " + dir + "/acl.toml:1: unknown key \"clients\""},
 		{"node", exitUsage, "no name: set CLUSTER_NODE"},
 		{"node worker-1", exitConfig, "no cluster-layout.zeek in the working folder or in ZEEKPATH; make one with: picket layout"},
 		{"hub", exitConfig, "no password: set PICKET_BUS_TOKEN"},

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/picket-nsm/picket/api/websocket"
 	"github.com/picket-nsm/picket/control/plan"
 	"github.com/picket-nsm/picket/host/supervisor"
 	"github.com/picket-nsm/picket/traffic/capture/afpacket"
@@ -106,6 +107,17 @@ func preflight(in plan.Input) findings {
 		} else {
 			f.Close()
 			add("ok", p.key, "%s can be read", p.path)
+		}
+	}
+	if w := c.API.WebSocket; w.Listen != "" {
+		held := supervisor.Held(c.Cluster.Spool)
+		if err := websocket.Config(plan.WebSocket(w)).Check(); err != nil {
+			add("fail", "api.websocket", "%v", err)
+		} else if l, err := net.Listen("tcp", w.Listen); err != nil && !held {
+			add("warn", "api.websocket.listen", "%s: %v; the cluster starts without it", w.Listen, err)
+		} else if err == nil {
+			l.Close()
+			add("ok", "api.websocket.listen", "%s is free", w.Listen)
 		}
 	}
 	if supervisor.Held(c.Cluster.Spool) {

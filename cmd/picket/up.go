@@ -196,7 +196,7 @@ func (f *upFlags) override(cmd *cobra.Command, in *plan.Input) {
 
 // absolute makes paths good for processes that work in other folders.
 func absolute(c *config.Config) error {
-	for _, p := range []*string{&c.Cluster.Spool, &c.Logs.Dir, &c.Logs.Archive, &c.Bus.TokenFile, &c.Bus.CA, &c.Bus.Cert, &c.Bus.Key, &c.Bus.ZeroMQ.CurveDir} {
+	for _, p := range c.Paths() {
 		if *p == "" {
 			continue
 		}

@@ -236,21 +236,26 @@ func Device(name string) string { return strings.TrimPrefix(name, "af_packet::")
 
 // below makes relative paths count from dir.
 func (c Config) below(dir string) Config {
-	for _, p := range []*string{
-		&c.Cluster.Spool, &c.Logs.Dir, &c.Logs.Archive,
-		&c.Bus.TokenFile, &c.Bus.CA, &c.Bus.Cert, &c.Bus.Key, &c.Bus.ZeroMQ.CurveDir,
-		&c.API.WebSocket.Cert, &c.API.WebSocket.Key, &c.API.WebSocket.ClientCA, &c.API.WebSocket.ACL,
-	} {
+	for _, p := range c.Paths() {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
-	scripts := slices.Clone(c.API.WebSocket.Declarations)
-	for i, p := range scripts {
-		if !filepath.IsAbs(p) {
-			scripts[i] = filepath.Join(dir, p)
-		}
-	}
-	c.API.WebSocket.Declarations = scripts
 	return c
+}
+
+// Paths returns the settings that are paths, empty ones too, to be changed in
+// place. Lists are made c's own first.
+func (c *Config) Paths() []*string {
+	w := &c.API.WebSocket
+	out := []*string{
+		&c.Cluster.Spool, &c.Logs.Dir, &c.Logs.Archive,
+		&c.Bus.TokenFile, &c.Bus.CA, &c.Bus.Cert, &c.Bus.Key, &c.Bus.ZeroMQ.CurveDir,
+		&w.Cert, &w.Key, &w.ClientCA, &w.ACL,
+	}
+	w.Declarations = slices.Clone(w.Declarations)
+	for i := range w.Declarations {
+		out = append(out, &w.Declarations[i])
+	}
+	return out
 }

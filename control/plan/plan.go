@@ -185,15 +185,8 @@ func doors(c config.Config, nodes []supervisor.Node) error {
 		if names = append(names, nodes[i].Name); nodes[i].Name != w.Node {
 			continue
 		}
-		ping := time.Duration(w.Ping)
-		if ping == 0 {
-			ping = -1
-		}
-		nodes[i].Node.Doors.WebSocket = &node.WebSocket{
-			Listen: w.Listen, Cert: w.Cert, Key: w.Key, ClientCA: w.ClientCA, ACL: w.ACL, Hosts: w.Hosts, Origins: w.Origins,
-			Declarations: w.Declarations, DeclaredOnly: w.DeclaredOnly, PingInterval: ping, MessageBytes: int(w.Message), Rate: w.Rate,
-			Subscriptions: w.Subscriptions, Connections: w.Connections, Handshakes: w.Handshakes, QueueBytes: int(w.Queue),
-		}
+		door := WebSocket(w)
+		nodes[i].Node.Doors.WebSocket = &door
 		return nil
 	}
 	return fmt.Errorf("api.websocket.node: no node %q; there are %s", w.Node, strings.Join(names, ", "))
@@ -219,4 +212,17 @@ func capture(in Input, w Worker) node.Capture {
 	}
 	out.Interface = strings.TrimPrefix(c.Interfaces[w.Interface].Name, "af_packet::")
 	return out
+}
+
+// WebSocket is what the node that holds the door is told.
+func WebSocket(w config.WebSocket) node.WebSocket {
+	ping := time.Duration(w.Ping)
+	if ping == 0 {
+		ping = -1
+	}
+	return node.WebSocket{
+		Listen: w.Listen, Cert: w.Cert, Key: w.Key, ClientCA: w.ClientCA, ACL: w.ACL, Hosts: w.Hosts, Origins: w.Origins,
+		Declarations: w.Declarations, DeclaredOnly: w.DeclaredOnly, PingInterval: ping, MessageBytes: int(w.Message), Rate: w.Rate,
+		Subscriptions: w.Subscriptions, Connections: w.Connections, Handshakes: w.Handshakes, QueueBytes: int(w.Queue),
+	}
 }

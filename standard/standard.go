@@ -38,6 +38,7 @@ func Protocols() []builtin.Protocol {
 			return []analyzer.Factory{syslog.Factory(sysloglog.New(b.Open(sysloglog.Schema())).Handler)}
 		},
 		tlsProtocol,
+		httpProtocol,
 	}
 }
 

@@ -31,7 +31,8 @@ type Base struct {
 	Log   *fileslog.Log // what looks at them, and their log
 	Once  Once          // who logs what the cluster logs once
 	// Weird takes an oddity that belongs to no connection.
-	Weird func(now packet.Time, name, addl string)
+	Weird   func(now packet.Time, name, addl string)
+	Tunnels *tunnel.Log // the tunnels that proxies open
 }
 
 // Once answers who may log what the cluster logs once within ttl seconds. The
@@ -91,7 +92,7 @@ func New(env Env, open Open, protocols []Protocol) *Policy {
 	}
 	log := fileslog.New(fileslog.Default(), open(fileslog.Schema()))
 	p.Files = files.New(files.Default(), log)
-	base := Base{Open: open, Files: p.Files, Log: log, Once: p.asker, Weird: p.odd}
+	base := Base{Open: open, Files: p.Files, Log: log, Once: p.asker, Weird: p.odd, Tunnels: p.tunnel}
 	for _, protocol := range protocols {
 		p.Analyzers = append(p.Analyzers, protocol(base)...)
 	}

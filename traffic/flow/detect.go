@@ -281,13 +281,15 @@ func (t *Table) apply(l *look) {
 	}
 }
 
-// replay gives an analyzer all that has passed.
+// replay gives an analyzer all that has passed. If it fails on the way it still
+// gets all of it: in Zeek it would be taken off behind the packet at hand.
 func (t *Table) replay(l *look, n uint32) {
 	if n == 0 {
 		return
 	}
 	l.found = true
 	s := t.sides.get(l.c.side)
+	s.analyzers[n-1].replaying = true
 	alive := true
 	t.pieces(l.d, func(kind byte, data []byte) bool {
 		if alive = !s.analyzers[n-1].dead; !alive {
@@ -303,6 +305,11 @@ func (t *Table) replay(l *look, n uint32) {
 	})
 	if alive && !s.analyzers[n-1].dead {
 		t.handTo(l.c, s, n, l.orig, l.data, 0)
+	}
+	a := &s.analyzers[n-1]
+	a.replaying = false
+	if a.failed && !a.dead {
+		t.end(&t.cur, s, n)
 	}
 }
 

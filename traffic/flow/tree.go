@@ -21,6 +21,7 @@ type attached struct {
 	proto      value.Proto // how bytes come: as a stream or as datagrams
 	detecting  bool        // a place that still looks
 	failed     bool        // to be taken off after the call
+	replaying  bool        // or after the replay of what passed before
 	dead       bool        // it was ended
 	content    bool        // it asked for its end
 	free       bool        // it was ended and nobody knows its number
@@ -183,7 +184,7 @@ func (t *Table) handTo(c *conn, s *side, i uint32, orig bool, data []byte, n uin
 	} else {
 		a.a.Gap(&t.cur, orig, n)
 	}
-	if s.analyzers[i-1].failed {
+	if a = &s.analyzers[i-1]; a.failed && !a.replaying {
 		t.end(&t.cur, s, i)
 	}
 	t.cur.running = before
@@ -321,6 +322,6 @@ func (t *Table) release(s *side, n uint32) {
 func (c *Conn) Remove() {
 	if s := c.parent(); s != nil {
 		a := &s.analyzers[c.running-1]
-		a.failed, a.content = true, true
+		a.failed, a.content, a.replaying = true, true, false
 	}
 }

@@ -7,8 +7,7 @@
 // difference, no goroutine waits for more. The standard library reads from an
 // io.Reader and cannot stop in the middle of a symbol.
 //
-// What counts as a mistake, and what is lost by one, follows zlib as Zeek uses
-// it. Sources: RFC 1950, 1951, 1952.
+// What counts as a mistake follows zlib. Sources: RFC 1950, 1951, 1952.
 package inflate
 
 import "hash/crc32"
@@ -32,8 +31,7 @@ const (
 	Corrupt               // the input is not what it should be
 )
 
-// Step is how many bytes are unpacked at a time. Those of the step in which a
-// mistake is found are lost.
+// Step is how many bytes are unpacked at a time.
 const Step = 4096
 
 const (
@@ -55,6 +53,7 @@ type Decoder struct {
 	sum     uint32
 	size    uint32
 	wrapped bool // there is a sum at the end
+	headBad bool // the mistake is in what stands in front of the data
 
 	length, dist int // of the copy at hand
 	nlen, ndist  int // how many codes a block brings
@@ -96,13 +95,17 @@ func (d *Decoder) Reset(f Format) {
 	if f == Raw {
 		d.state = stBlock
 	}
-	d.gzip, d.wrapped, d.last = false, false, false
+	d.gzip, d.wrapped, d.last, d.headBad = false, false, false, false
 	d.hold, d.bits, d.pos, d.at, d.size, d.sum, d.length = 0, 0, 0, 0, 0, 0, 0
 }
 
+// HeadBad reports whether corrupt input is so in its first four bytes: that it is
+// neither gzip nor zlib.
+func (d *Decoder) HeadBad() bool { return d.headBad }
+
 // Next takes input until Step bytes are unpacked, the input is used up, or there
-// is nothing more to be had. out is valid until the next call; it is empty if
-// the input is corrupt.
+// is nothing more to be had. out is valid until the next call; if the input is
+// corrupt it is what could be unpacked before the mistake.
 func (d *Decoder) Next(in []byte) (out []byte, taken int, s Status) {
 	if d.pos+Step > room {
 		d.pos = copy(d.buf[:], d.buf[d.pos-window:d.pos])
@@ -110,8 +113,8 @@ func (d *Decoder) Next(in []byte) (out []byte, taken int, s Status) {
 	start := d.pos
 	r := reader{d: d, in: in, end: start + Step}
 	if s = r.run(); s == Corrupt {
+		d.headBad = d.headBad || d.state < stBlock
 		d.state = stBad
-		return nil, r.at, s
 	}
 	return d.buf[start:d.pos], r.at, s
 }

@@ -131,8 +131,10 @@ func TestCorrupt(t *testing.T) {
 	gz := pack(t, "gzip", 6, long)
 	bad := bytes.Clone(gz)
 	bad[len(bad)-5] ^= 1 // the sum
-	if got, s := unpack(Auto, bad, 1<<20); s != Corrupt || len(got) != len(long)/Step*Step {
-		t.Errorf("wrong sum: status %d, %d bytes", s, len(got))
+	for _, size := range []int{1 << 20, 1, 7} {
+		if got, s := unpack(Auto, bad, size); s != Corrupt || !bytes.Equal(got, long) {
+			t.Errorf("wrong sum: status %d, %d bytes", s, len(got))
+		}
 	}
 	for name, in := range map[string]string{
 		"no magic":         "<html>",
@@ -144,8 +146,15 @@ func TestCorrupt(t *testing.T) {
 		"distance too far": "\x78\x9c\x4b\x04\x22\x00",
 		"too many codes":   "\x78\x9c\xfd\xff\xff",
 	} {
-		if _, s := unpack(Auto, []byte(in), 100); s != Corrupt {
-			t.Errorf("%s: status %d", name, s)
+		for _, size := range []int{100, 1} {
+			d := new(Decoder)
+			d.Reset(Auto)
+			if _, s := unpackWith(d, []byte(in), size); s != Corrupt {
+				t.Errorf("%s: status %d", name, s)
+			}
+			if head := in[0] != 0x78 || in[1] == 0xbb; d.HeadBad() != head {
+				t.Errorf("%s: head bad: %v", name, d.HeadBad())
+			}
 		}
 	}
 }

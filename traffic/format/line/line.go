@@ -50,10 +50,12 @@ type Splitter struct {
 
 	buf    []byte // the line so far
 	plain  int64  // bytes that are still to be handed over as they are
-	size   int64  // if sized: bytes after which the line at hand ends
+	size   int64  // if sized: bytes until what the lines belong to is over
 	sized  bool
+	due    bool // it is over, and a line is not
 	last   byte // the byte before
-	pastLF bool // the size was set behind a CR, whose LF may still come and is not of it
+	crEnd  bool // it was a CR that ended a line: a LF behind it is of that end
+	pastLF bool // the size was set then, and the LF is not of it
 	strict bool // only CR LF ends lines
 	quiet  bool
 	skip   bool
@@ -80,9 +82,9 @@ func (s *Splitter) shrink() {
 // Plain hands the next n bytes over as they are. 0: lines again.
 func (s *Splitter) Plain(n int64) { s.plain = max(n, 0) }
 
-// Size says that n bytes from here on the line at hand ends, whatever stands
-// there: they are the whole of something. Below 0: it is not known.
-func (s *Splitter) Size(n int64) { s.size, s.sized, s.pastLF = n, n >= 0, s.last == '\r' }
+// Size says that n bytes from here on are the whole of something, so that a line
+// that has begun then may end without its end: see Due. Below 0: it is not known.
+func (s *Splitter) Size(n int64) { s.size, s.sized, s.pastLF = n, n >= 0, s.crEnd }
 
 // Strict says that only CR LF ends a line.
 func (s *Splitter) Strict(on bool) { s.strict = on }
@@ -100,24 +102,42 @@ func (s *Splitter) Skip() {
 // the Sink is called with.
 func (s *Splitter) Rest() int { return s.rest }
 
-// Partial reports whether a line has begun.
-func (s *Splitter) Partial() bool { return len(s.buf) > 0 }
+// TakeLF drops the LF that data begins with if the CR before it has ended a line:
+// for those who take the bytes behind a line themselves.
+func (s *Splitter) TakeLF(data []byte) []byte {
+	if len(data) > 0 {
+		if s.crEnd && data[0] == '\n' {
+			data = data[1:]
+		}
+		s.crEnd = false
+	}
+	return data
+}
+
+// Due ends the line at hand if the size says that it is over. Call it when
+// something else happens than more bytes of this direction: if those come, the
+// size was wrong.
+func (s *Splitter) Due(to Sink) {
+	if !s.due {
+		return
+	}
+	s.due = false
+	to.Weird("line_terminated_without_CRLF")
+	s.last = '\n'
+	s.emit(s.buf, to)
+}
 
 // Feed takes the next bytes.
 func (s *Splitter) Feed(data []byte, to Sink) {
+	s.due = s.due && len(data) == 0
 	p := pass{s: s, to: to, data: data, cr: -1, lf: -1}
 	for p.at < len(data) && !s.skip {
-		p.stop = len(data)
-		if s.last != '\r' {
-			s.pastLF = false
-		}
-		if s.sized && s.size < int64(len(data)-p.at) {
-			p.stop = p.at + int(s.size)
-		}
+		past, cr := s.pastLF, s.crEnd
+		s.pastLF, s.crEnd = false, false
 		switch c := data[p.at]; {
-		case !s.strict && s.last == '\r' && c == '\n':
-			s.last = '\n' // the CR was the end already
-			if s.pastLF {
+		case cr && c == '\n':
+			s.last = '\n'
+			if past {
 				s.size++
 			}
 			p.take(1)
@@ -126,19 +146,10 @@ func (s *Splitter) Feed(data []byte, to Sink) {
 		default:
 			p.line()
 		}
-		if s.sized && s.size <= 0 && !(s.pastLF && s.last == '\r') {
-			s.sizeReached(to)
-		}
 	}
-}
-
-// sizeReached ends the line at hand because the size says so.
-func (s *Splitter) sizeReached(to Sink) {
-	s.sized = false
-	if len(s.buf) > 0 {
-		to.Weird("line_terminated_without_CRLF")
-		s.emit(s.buf, to)
-		s.last = '\n'
+	if s.sized && s.size <= 0 {
+		s.due = s.size == 0 && len(s.buf) > 0
+		s.sized = false
 	}
 }
 
@@ -197,11 +208,11 @@ func (s *Splitter) say(said *bool, name string, to Sink) {
 
 // pass is one call of Feed.
 type pass struct {
-	s        *Splitter
-	to       Sink
-	data     []byte
-	at, stop int // from where, and how far at most
-	cr, lf   int // the next ones at or behind at, as far as they were looked for
+	s      *Splitter
+	to     Sink
+	data   []byte
+	at     int // from where
+	cr, lf int // the next ones at or behind at, as far as they were looked for
 }
 
 // take consumes n bytes.
@@ -215,7 +226,7 @@ func (p *pass) take(n int) {
 
 func (p *pass) plain() {
 	s := p.s
-	n := int(min(s.plain, int64(p.stop-p.at)))
+	n := int(min(s.plain, int64(len(p.data)-p.at)))
 	s.last = 0
 	s.plain -= int64(n)
 	chunk := p.data[p.at : p.at+n]
@@ -245,6 +256,7 @@ func (p *pass) line() {
 	switch {
 	case n > 0 && len(s.buf) == 0: // all of it lies here
 		s.last = p.data[end+n-1]
+		s.crEnd = s.last == '\r'
 		p.take(end + n - at)
 		s.emit(line, p.to)
 		return
@@ -265,6 +277,7 @@ func (p *pass) line() {
 			s.buf = s.buf[:len(s.buf)-1]
 		}
 		s.last = p.data[end+n-1]
+		s.crEnd = s.last == '\r'
 		p.take(end + n - at)
 		s.emit(s.buf, p.to)
 	}
@@ -276,6 +289,7 @@ func (p *pass) tooLong(room int) {
 	s := p.s
 	p.to.Weird("contentline_size_exceeded")
 	s.last = p.data[p.at+room]
+	s.crEnd = s.last == '\r' && !s.strict
 	kept := s.keep(p.data[p.at : p.at+room])
 	p.take(room + 1)
 	line := s.buf
@@ -286,7 +300,7 @@ func (p *pass) tooLong(room int) {
 }
 
 // find returns where the line at hand ends and how many bytes its end has; 0:
-// not before stop.
+// it is not there yet.
 func (p *pass) find() (end, n int) {
 	if p.s.strict {
 		return p.findStrict()
@@ -294,9 +308,9 @@ func (p *pass) find() (end, n int) {
 	p.cr = p.next(p.cr, '\r')
 	p.lf = p.next(p.lf, '\n')
 	switch end = min(p.cr, p.lf); {
-	case end >= p.stop:
-		return p.stop, 0
-	case end == p.cr && end+1 == p.lf && p.lf < p.stop:
+	case end == len(p.data):
+		return end, 0
+	case end+1 == p.lf && p.lf < len(p.data):
 		return end, 2
 	}
 	return end, 1
@@ -317,8 +331,8 @@ func (p *pass) next(known int, c byte) int {
 func (p *pass) findStrict() (end, n int) {
 	s := p.s
 	for from := p.at; ; {
-		i := bytes.IndexByte(p.data[from:p.stop], '\n')
-		lf := p.stop
+		i := bytes.IndexByte(p.data[from:], '\n')
+		lf := len(p.data)
 		if i >= 0 {
 			lf = from + i
 		}
@@ -327,14 +341,10 @@ func (p *pass) findStrict() (end, n int) {
 		}
 		switch {
 		case i < 0:
-			return p.stop, 0
+			return lf, 0
 		case lf > p.at && p.data[lf-1] == '\r':
 			return lf - 1, 2
-		case lf == p.at && s.last == '\r':
-			if len(s.buf) == 0 {
-				// A CR that ended a line before CR stopped being an end.
-				return p.at, -1
-			}
+		case lf == p.at && s.last == '\r' && len(s.buf) > 0:
 			return p.at, 1
 		}
 		s.say(&s.Once.lf, "line_terminated_with_single_LF", p.to)

@@ -70,6 +70,7 @@ func run(in string, size int, set func(*Splitter)) []string {
 			b[i] = 0xdb // nobody may keep a view
 		}
 	}
+	s.Due(n)
 	s.End(n)
 	n.flush()
 	return n.out
@@ -89,9 +90,11 @@ func TestLines(t *testing.T) {
 		{"no end", "a\nb", nil, []string{`"a"`, `"b"`}},
 		{"plain", "plain 5\r\na\r\nbc\r\nd\n", nil, []string{`"plain 5"`, `plain "a\r\nbc"`, `""`, `"d"`}},
 		{"plain behind a CR", "plain 3\rabcd\n", nil, []string{`"plain 3"`, `plain "abc"`, `"d"`}},
-		{"size", "size 7\r\na\r\nbcde\r\n", nil, []string{`"size 7"`, `"a"`, "line_terminated_without_CRLF", `"bcde"`, `""`}},
+		{"size", "size 7\r\na\r\nbcde", nil, []string{`"size 7"`, `"a"`, "line_terminated_without_CRLF", `"bcde"`}},
+		{"size behind a CR", "size 3\rbcd", nil, []string{`"size 3"`, "line_terminated_with_single_CR", "line_terminated_without_CRLF", `"bcd"`}},
+		{"size too small", "size 2\r\nbcde", nil, []string{`"size 2"`, `"bcde"`}},
+		{"size too large", "size 9\r\nbcde", nil, []string{`"size 9"`, `"bcde"`}},
 		{"size at an end", "size 3\na\r\nb\r\n", nil, []string{`"size 3"`, `"a"`, `"b"`}},
-		{"size between CR and LF", "size 2\na\r\nb\r\n", nil, []string{`"size 2"`, `"a"`, `"b"`}},
 		{"size 0", "size 0\nab\n", nil, []string{`"size 0"`, `"ab"`}},
 		{"strict", "strict\r\na\nb\rc\r\nd\r\r\n", nil,
 			[]string{`"strict"`, "line_terminated_with_single_LF", "line_terminated_with_single_CR", `"a\nb\rc"`, `"d\r"`}},

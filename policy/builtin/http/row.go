@@ -1,0 +1,157 @@
+package http
+
+import (
+	"github.com/picket-nsm/picket/traffic/files"
+	"github.com/picket-nsm/picket/zeek/record"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+// Schema returns the columns of http.log.
+func Schema() *record.Schema {
+	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
+	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
+	list := func(name string) record.Field {
+		return record.Field{Name: name, Kind: value.KindVector, Elem: value.KindString, Optional: true}
+	}
+	return record.New("HTTP::LOG", "http",
+		f("ts", value.KindTime), f("uid", value.KindString),
+		f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
+		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort),
+		f("trans_depth", value.KindCount), o("method", value.KindString), o("host", value.KindString),
+		o("uri", value.KindString), o("referrer", value.KindString), o("version", value.KindString),
+		o("user_agent", value.KindString), o("origin", value.KindString),
+		o("request_body_len", value.KindCount), o("response_body_len", value.KindCount),
+		o("status_code", value.KindCount), o("status_msg", value.KindString),
+		o("info_code", value.KindCount), o("info_msg", value.KindString),
+		record.Field{Name: "tags", Kind: value.KindSet, Elem: value.KindEnum},
+		o("username", value.KindString), o("password", value.KindString),
+		record.Field{Name: "proxied", Kind: value.KindSet, Elem: value.KindString, Optional: true},
+		list("orig_fuids"), list("orig_filenames"), list("orig_mime_types"),
+		list("resp_fuids"), list("resp_filenames"), list("resp_mime_types"))
+}
+
+// Columns, in the order of Schema.
+const (
+	colTS = iota
+	colUID
+	colOrigH
+	colOrigP
+	colRespH
+	colRespP
+	colDepth
+	colMethod
+	colHost
+	colURI
+	colReferrer
+	colVersion
+	colAgent
+	colOrigin
+	colRequestLen
+	colResponseLen
+	colCode
+	colReason
+	colInfoCode
+	colInfoReason
+	colTags
+	colUser
+	colPassword
+	colProxied
+	colOrigFiles // three lists
+	_
+	_
+	colRespFiles
+	_
+	_
+	numColumns
+)
+
+// emit writes the row as it is now.
+func (l *Log) emit(i *info) {
+	row := l.row
+	clear(row)
+	b := l.scratch[:0]
+	row[colTS] = value.Time(float64(i.ts))
+	row[colUID] = value.String(value.Borrow(i.uid.b))
+	row[colOrigH], row[colOrigP] = value.Addr16(i.id.Orig), value.Port(i.id.OrigP, i.id.Proto)
+	row[colRespH], row[colRespP] = value.Addr16(i.id.Resp), value.Port(i.id.RespP, i.id.Proto)
+	row[colDepth] = value.Count(i.depth)
+	for _, c := range []struct {
+		col int
+		f   *field
+	}{
+		{colMethod, &i.method}, {colHost, &i.host}, {colURI, &i.uri}, {colReferrer, &i.referrer}, {colAgent, &i.agent},
+		{colOrigin, &i.origin}, {colReason, &i.reason}, {colInfoReason, &i.infoReason}, {colUser, &i.user}, {colPassword, &i.password},
+	} {
+		if c.f.set {
+			row[c.col] = value.String(value.Borrow(c.f.b))
+		}
+	}
+	if i.hasVersion {
+		row[colVersion] = value.String(versionText(i.version.Major, i.version.Minor))
+	}
+	row[colRequestLen], row[colResponseLen] = value.Count(i.sides[0].body), value.Count(i.sides[1].body)
+	if i.hasCode {
+		row[colCode] = value.Count(uint64(i.code))
+	}
+	if i.hasInfo {
+		row[colInfoCode] = value.Count(uint64(i.infoCode))
+	}
+	row[colTags] = value.Set(nil)
+	if i.proxied != nil {
+		list := l.lists[4][:0]
+		for _, p := range i.proxied {
+			list = append(list, value.String(value.Borrow(p)))
+		}
+		l.lists[4] = list
+		row[colProxied] = value.Set(list)
+	}
+	// Room for all ids first: they lie in one buffer.
+	if n := (len(i.sides[0].ids) + len(i.sides[1].ids)) * files.MaxText; cap(b) < n {
+		b = make([]byte, 0, n)
+	}
+	for n := range i.sides {
+		b = l.files(row[colOrigFiles+3*n:], &i.sides[n], n, b)
+	}
+	l.scratch = b
+	l.write(row)
+}
+
+// files fills the three columns of one side.
+func (l *Log) files(row []value.Value, sd *sideInfo, n int, b []byte) []byte {
+	if len(sd.ids) > 0 {
+		list := l.lists[2*n][:0]
+		for _, id := range sd.ids {
+			at := len(b)
+			b = id.AppendText(b)
+			list = append(list, value.String(value.Borrow(b[at:])))
+		}
+		l.lists[2*n] = list
+		row[0] = value.Vector(list)
+	}
+	list := l.lists[2*n+1][:0]
+	for _, name := range sd.names {
+		list = append(list, value.String(name))
+	}
+	if names := len(list); names > 0 {
+		row[1] = value.Vector(list[:names:names])
+	}
+	for _, t := range sd.types {
+		list = append(list, value.String(t))
+	}
+	if len(sd.types) > 0 {
+		row[2] = value.Vector(list[len(sd.names):])
+	}
+	l.lists[2*n+1] = list
+	return b
+}
+
+// versionText is a version as text; the usual ones cost nothing.
+func versionText(major, minor uint8) string {
+	switch {
+	case major == 1 && minor == 1:
+		return "1.1"
+	case major == 1 && minor == 0:
+		return "1.0"
+	}
+	return string([]byte{'0' + major, '.', '0' + minor})
+}

@@ -40,6 +40,7 @@ type Message struct {
 	Topic   string
 	Sender  string // id of the node that published it
 	Codec   string // broker-bin-v1 or broker-json-v1
+	Via     string // id of the bridge that relayed it; empty: the sender is on this bus
 	Payload []byte
 }
 
@@ -131,6 +132,15 @@ type Discoverer interface {
 	// Discover sets what is told, before Run. tell is called from any goroutine, one
 	// call at a time, in order; it must not block or call the driver.
 	Discover(tell func(p Peer, up bool))
+}
+
+// Relay is an extra ability of a driver: to publish for nodes that are not on the
+// bus themselves, as a bridge does. Like its own messages, what a node relayed
+// does not come back to it.
+type Relay interface {
+	// PublishFor is Publish in the name of another node. Messages for one sender
+	// must come by one relay at a time.
+	PublishFor(sender, topic, codec string, payload []byte) error
 }
 
 // Driver is a backend that serves both contracts, as mem and nats do.

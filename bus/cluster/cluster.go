@@ -52,6 +52,9 @@ type Deps struct {
 	// NodeUp and NodeDown are called on Run's goroutine, once for each change, in
 	// the order they were seen. Either may be nil.
 	NodeUp, NodeDown func(Node)
+	// Wants is called there too, after NodeUp, with what a node has subscribed to, as
+	// far as it says so, and again when that changes. May be nil.
+	Wants func(n Node, prefixes []string)
 }
 
 // Node is a node of the cluster in one of its lives.
@@ -148,6 +151,7 @@ func (c *Cluster) Subscribe(prefix, name string, handle func(Event)) error {
 		if err := c.deps.Events.Subscribe(prefix); err != nil {
 			return fmt.Errorf("cluster: %w", err)
 		}
+		c.presence.changed()
 	}
 	return nil
 }
@@ -170,6 +174,7 @@ func (c *Cluster) Unsubscribe(prefix, name string) error {
 	if err := c.deps.Events.Unsubscribe(prefix); err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
+	c.presence.changed()
 	return nil
 }
 

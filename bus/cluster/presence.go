@@ -31,11 +31,15 @@ const (
 	maxHeads = 256 // in one announcement; the others follow with the next ones
 )
 
+// changeDelay is how long after a change of our subscriptions the others hear of it.
+const changeDelay = 20 * time.Millisecond
+
 type presence struct {
 	mu    sync.Mutex
 	nodes map[string]*peer // by name
-	told  map[string]Node  // by name: what the callbacks know
+	told  map[string]told  // by name: what the callbacks know
 	wake  chan struct{}
+	dirty chan struct{} // our subscriptions changed: announce soon
 	// A node that said goodbye may have an announcement still on its way.
 	left map[string]time.Time // by id
 }
@@ -48,9 +52,22 @@ type peer struct {
 	spoke         bool // it announces itself, so its silence means something
 }
 
+type told struct {
+	Node
+	subscriptions []string
+}
+
 func (p *presence) init() {
-	p.nodes, p.told, p.left = map[string]*peer{}, map[string]Node{}, map[string]time.Time{}
-	p.wake = make(chan struct{}, 1)
+	p.nodes, p.told, p.left = map[string]*peer{}, map[string]told{}, map[string]time.Time{}
+	p.wake, p.dirty = make(chan struct{}, 1), make(chan struct{}, 1)
+}
+
+// changed says that our own subscriptions did.
+func (p *presence) changed() {
+	select {
+	case p.dirty <- struct{}{}:
+	default:
+	}
 }
 
 func (p *presence) stir() {
@@ -108,6 +125,9 @@ func (c *Cluster) heard(m backend.Message, e event.Event) {
 			p.nodes[name] = n
 		}
 		if n != nil && n.ID == id && !gone {
+			if c.deps.Wants != nil && !slices.Equal(n.subscriptions, subs) {
+				p.stir()
+			}
 			n.seen, n.subscriptions, n.spoke, n.Role = now, subs, true, role
 		}
 		p.mu.Unlock()
@@ -195,6 +215,7 @@ func (c *Cluster) present(ctx context.Context) error {
 	c.announce()
 	tick := time.NewTicker(c.cfg.Announce)
 	defer tick.Stop()
+	var soon <-chan time.Time
 	watched := c.deps.Now()
 	for {
 		select {
@@ -203,6 +224,14 @@ func (c *Cluster) present(ctx context.Context) error {
 			_ = c.Publish(presenceTopic, event.New(eventGoodbye, value.String(c.cfg.Name), value.String(c.cfg.ID)))
 			return nil
 		case <-c.presence.wake:
+		case <-c.presence.dirty:
+			if soon == nil { // several subscriptions in a row are one announcement
+				soon = time.After(changeDelay)
+			}
+			continue
+		case <-soon:
+			soon = nil
+			c.announce()
 		case <-tick.C:
 			c.announce()
 			now := c.deps.Now()
@@ -240,17 +269,22 @@ func (c *Cluster) silence(now time.Time, since time.Duration) {
 func (c *Cluster) tell() {
 	p := &c.presence
 	var down, up []Node
+	var want []told
 	p.mu.Lock()
 	for name, old := range p.told {
 		if n := p.nodes[name]; n == nil || n.ID != old.ID {
-			down = append(down, old)
+			down = append(down, old.Node)
 			delete(p.told, name)
 		}
 	}
 	for name, n := range p.nodes {
-		if _, known := p.told[name]; !known {
+		was, known := p.told[name]
+		if !known {
 			up = append(up, n.Node)
-			p.told[name] = n.Node
+		}
+		if !known || !slices.Equal(was.subscriptions, n.subscriptions) {
+			p.told[name] = told{n.Node, n.subscriptions}
+			want = append(want, p.told[name])
 		}
 	}
 	p.mu.Unlock()
@@ -266,6 +300,12 @@ func (c *Cluster) tell() {
 	for _, n := range up {
 		if c.deps.NodeUp != nil {
 			c.deps.NodeUp(n)
+		}
+	}
+	slices.SortFunc(want, func(a, b told) int { return strings.Compare(a.Name, b.Name) })
+	for _, w := range want {
+		if c.deps.Wants != nil {
+			c.deps.Wants(w.Node, w.subscriptions)
 		}
 	}
 }

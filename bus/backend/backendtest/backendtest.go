@@ -58,6 +58,7 @@ func Run(t *testing.T, open func(testing.TB) Bus, f Features) {
 	t.Run("drain", k.drain)
 	t.Run("opaque", k.opaque)
 	t.Run("reconnect", k.reconnect)
+	t.Run("relay", k.relay)
 	if f.Logs {
 		t.Run("logs/ack", k.logsAck)
 		t.Run("logs/several", k.logsSeveral)

@@ -259,6 +259,39 @@ func (k kit) opaque(t *testing.T) {
 	}
 }
 
+// relay: what is published for another node carries that node's id, comes once and
+// in order to all but the relay, and from two relays for two nodes.
+func (k kit) relay(t *testing.T) {
+	b := k.open(t)
+	one, two, sub := b.up(t, "bridge-1", ""), b.up(t, "bridge-2", ""), b.up(t, "sub", "a.", "a.b")
+	r1, ok := one.Driver.(backend.Relay)
+	r2, _ := two.Driver.(backend.Relay)
+	if !ok {
+		t.Skip("no relay")
+	}
+	const n = 20
+	for i := range n {
+		payload := []byte(text(i))
+		must(t, r1.PublishFor("zeek-1", "a.b", "broker-json-v1", payload))
+		must(t, r2.PublishFor("zeek-2", "a.b", "broker-json-v1", payload))
+		poison(payload)
+	}
+	one.pub(t, "a.b", "of bridge-1 itself")
+	eventually(t, "all arrive", func() bool { return len(sub.messages()) >= 2*n+1 })
+	next := map[string]int{}
+	for _, m := range sub.messages() {
+		via := map[string]string{"zeek-1": "bridge-1", "zeek-2": "bridge-2", "bridge-1": ""}[m.Sender]
+		if m.Via != via || m.Topic != "a.b" || m.Sender != "bridge-1" && (m.Codec != "broker-json-v1" || string(m.Payload) != text(next[m.Sender])) {
+			t.Errorf("%+v", m)
+		}
+		next[m.Sender]++
+	}
+	if next["zeek-1"] != n || next["zeek-2"] != n || len(sub.messages()) != 2*n+1 {
+		t.Errorf("arrived: %v", next)
+	}
+	eventually(t, "each relay gets the other's", func() bool { return len(one.messages()) == n && len(two.messages()) == n+1 })
+}
+
 func (k kit) reconnect(t *testing.T) {
 	b := k.open(t)
 	if b.Break == nil {

@@ -82,6 +82,7 @@ type Endpoint struct {
 
 type event struct {
 	topic, sender, codec string
+	via                  string
 	payload              []byte
 }
 
@@ -145,21 +146,30 @@ func (e *Endpoint) wants(topic string) bool {
 
 // Publish puts the message into the queue of every endpoint that wants it.
 func (e *Endpoint) Publish(topic, codec string, payload []byte) error {
+	return e.publish(event{topic: topic, sender: e.id, codec: codec}, payload)
+}
+
+// PublishFor is Publish in the name of another node.
+func (e *Endpoint) PublishFor(sender, topic, codec string, payload []byte) error {
+	return e.publish(event{topic: topic, sender: sender, codec: codec, via: e.id}, payload)
+}
+
+func (e *Endpoint) publish(m event, payload []byte) error {
 	var few [8]*Endpoint
 	e.bus.mu.RLock()
 	closed, to := e.closed, few[:0]
 	for _, o := range e.bus.endpoints {
-		if o != e && o.wants(topic) {
+		if o != e && o.wants(m.topic) {
 			to = append(to, o)
 		}
 	}
 	e.bus.mu.RUnlock()
 	if closed {
-		return fmt.Errorf("publish to %q: %w", topic, backend.ErrClosed)
+		return fmt.Errorf("publish to %q: %w", m.topic, backend.ErrClosed)
 	}
 	e.published.Add(1)
 	for _, o := range to {
-		m := event{topic: topic, sender: e.id, codec: codec, payload: o.buffer(payload)}
+		m.payload = o.buffer(payload)
 		switch o.events.Put(m, e.bus.cfg.Policy == Block) {
 		case queue.Full:
 			o.slow.Add(1)
@@ -315,7 +325,7 @@ func (e *Endpoint) deliver(m event) {
 	e.bus.mu.RUnlock()
 	if wanted && e.handle != nil {
 		e.delivered.Add(1)
-		e.handle(backend.Message{Topic: m.topic, Sender: m.sender, Codec: m.codec, Payload: m.payload})
+		e.handle(backend.Message{Topic: m.topic, Sender: m.sender, Codec: m.codec, Via: m.via, Payload: m.payload})
 	}
 	if e.bus.cfg.Poison {
 		for i := range m.payload {

@@ -21,21 +21,26 @@ func (c *Conn) Receive(handle func(backend.Message)) { c.handle = handle }
 
 // Publish queues a message for the server.
 func (c *Conn) Publish(topic, codec string, payload []byte) error {
-	err := c.publish(topic, codec, payload)
+	return c.PublishFor("", topic, codec, payload)
+}
+
+// PublishFor is Publish in the name of another node.
+func (c *Conn) PublishFor(sender, topic, codec string, payload []byte) error {
+	err := c.publish(sender, topic, codec, payload)
 	if err != nil {
 		return fmt.Errorf("bus nats: publish to %q: %w", topic, err)
 	}
 	return nil
 }
 
-func (c *Conn) publish(topic, codec string, payload []byte) error {
+func (c *Conn) publish(sender, topic, codec string, payload []byte) error {
 	if c.closed.Load() {
 		return backend.ErrClosed
 	}
-	if len(codec) > 255 {
-		return fmt.Errorf("codec name of %d bytes: %w", len(codec), backend.ErrTooLarge)
+	if len(codec) > 255 || len(sender) > 255 {
+		return fmt.Errorf("codec name of %d bytes, sender of %d: %w", len(codec), len(sender), backend.ErrTooLarge)
 	}
-	if n := len(payload) + len(codec) + len(c.cfg.ID) + 11; n > c.events.limit() {
+	if n := len(payload) + len(codec) + len(sender) + len(c.cfg.ID) + 12; n > c.events.limit() {
 		return backend.ErrTooLarge
 	}
 	c.pub.Lock()
@@ -52,8 +57,12 @@ func (c *Conn) publish(topic, codec string, payload []byte) error {
 		subject = string(b)
 		c.pub.subjects[strings.Clone(topic)] = subject
 	}
-	data := make([]byte, 0, 11+len(c.cfg.ID)+len(codec)+len(payload))
-	data = appendFrame(data, c.pub.num, c.cfg.ID, codec)
+	data := make([]byte, 0, 12+len(sender)+len(c.cfg.ID)+len(codec)+len(payload))
+	if sender == "" {
+		data = appendFrame(data, c.pub.num, c.cfg.ID, codec, "")
+	} else {
+		data = appendFrame(data, c.pub.num, sender, codec, c.cfg.ID)
+	}
 	if err := c.events.enqueue(&nats.Msg{Subject: subject, Data: append(data, payload...)}); err != nil {
 		c.counters.full.Add(1)
 		return err
@@ -93,12 +102,12 @@ func (c *Conn) change(what, prefix string, want bool) error {
 
 // event takes a message off the events connection. One goroutine.
 func (c *Conn) event(m *nats.Msg) {
-	num, sender, codec, payload, err := cutFrame(m.Data)
+	num, sender, codec, via, payload, err := cutFrame(m.Data)
 	if err != nil {
 		c.counters.bad.Add(1)
 		return
 	}
-	if string(sender) == c.cfg.ID {
+	if string(sender) == c.cfg.ID || string(via) == c.cfg.ID {
 		return // the server does not echo, but an old connection of ours might
 	}
 	topic, ok := c.sub.topics[m.Subject]
@@ -115,13 +124,19 @@ func (c *Conn) event(m *nats.Msg) {
 	if !c.sub.wants(topic) {
 		return
 	}
-	from := c.sub.senders[string(sender)]
+	// Each relay numbers for itself.
+	key := sender
+	if len(via) > 0 {
+		c.sub.key = append(append(append(c.sub.key[:0], sender...), 0), via...)
+		key = c.sub.key
+	}
+	from := c.sub.senders[string(key)]
 	if from == nil {
 		if len(c.sub.senders) == cacheSize {
 			clear(c.sub.senders)
 		}
-		from = &source{id: string(sender)}
-		c.sub.senders[from.id] = from
+		from = &source{id: string(sender), via: string(via)}
+		c.sub.senders[string(key)] = from
 	}
 	if num <= from.num {
 		c.counters.again.Add(1)
@@ -131,7 +146,7 @@ func (c *Conn) event(m *nats.Msg) {
 	if string(codec) != from.codec {
 		from.codec = string(codec)
 	}
-	if c.arrive.Put(backend.Message{Topic: topic, Sender: from.id, Codec: from.codec, Payload: payload}, false) == queue.Full {
+	if c.arrive.Put(backend.Message{Topic: topic, Sender: from.id, Codec: from.codec, Via: from.via, Payload: payload}, false) == queue.Full {
 		c.counters.slow.Add(1)
 	}
 }
@@ -145,8 +160,8 @@ func (c *Conn) deliver(m backend.Message) {
 
 // source is what is known of a sender.
 type source struct {
-	id, codec string
-	num       uint64
+	id, codec, via string
+	num            uint64
 }
 
 // cover keeps the prefixes that are asked for, and the fewest subscriptions at
@@ -167,6 +182,7 @@ type cover struct {
 	// Of the pump's goroutine.
 	topics  map[string]string // by subject
 	senders map[string]*source
+	key     []byte
 }
 
 func (v *cover) init(s subjects, l *link) {

@@ -15,29 +15,50 @@ import (
 
 // Formats on the wire: docs/formats/nats.md.
 
-// frameVersion is the first byte of an event frame.
-const frameVersion = 1
+// The first byte of an event frame.
+const (
+	frameVersion = 1
+	frameRelayed = 2 // with the id of the bridge that relayed it
+)
 
 // appendFrame appends what stands before the payload of an event: version,
-// number, sender, codec. Numbers of one sender rise, so that a message that came
-// twice over changing subscriptions is seen once.
-func appendFrame(dst []byte, num uint64, sender, codec string) []byte {
-	dst = append(dst, frameVersion)
+// number, sender, codec, and who relayed it, if somebody did. Numbers of one sender
+// rise, so that a message that came twice over changing subscriptions is seen once.
+func appendFrame(dst []byte, num uint64, sender, codec, via string) []byte {
+	version := byte(frameVersion)
+	if via != "" {
+		version = frameRelayed
+	}
+	dst = append(dst, version)
 	dst = binary.BigEndian.AppendUint64(dst, num)
 	dst = append(dst, byte(len(sender)), byte(len(codec)))
+	if via != "" {
+		dst = append(dst, byte(len(via)))
+	}
 	dst = append(dst, sender...)
-	return append(dst, codec...)
+	dst = append(dst, codec...)
+	return append(dst, via...)
 }
 
 var errFrame = errors.New("not an event frame")
 
 // cutFrame splits a frame. The parts are borrowed from b.
-func cutFrame(b []byte) (num uint64, sender, codec, payload []byte, err error) {
-	if len(b) < 11 || b[0] != frameVersion || len(b) < 11+int(b[9])+int(b[10]) {
-		return 0, nil, nil, nil, errFrame
+func cutFrame(b []byte) (num uint64, sender, codec, via, payload []byte, err error) {
+	head, relay := 11, 0
+	if len(b) > 11 && b[0] == frameRelayed {
+		if head, relay = 12, int(b[11]); relay == 0 {
+			return 0, nil, nil, nil, nil, errFrame
+		}
+	} else if len(b) < 11 || b[0] != frameVersion {
+		return 0, nil, nil, nil, nil, errFrame
 	}
-	s, c := 11+int(b[9]), 11+int(b[9])+int(b[10])
-	return binary.BigEndian.Uint64(b[1:]), b[11:s], b[s:c], b[c:], nil
+	s := head + int(b[9])
+	c := s + int(b[10])
+	v := c + relay
+	if len(b) < v {
+		return 0, nil, nil, nil, nil, errFrame
+	}
+	return binary.BigEndian.Uint64(b[1:]), b[head:s], b[s:c], b[c:v], b[v:], nil
 }
 
 // Headers of a batch.
@@ -51,6 +72,9 @@ const (
 	hdrPath     = "Picket-Path"
 
 	zeekBin = "zeek-bin-serializer"
+	// unconfirmed is what is in an acknowledgement of a batch that was handed to a
+	// real Zeek's logger.
+	unconfirmed = "\x00unconfirmed"
 	// headerRoom is kept free below the server's max_payload for the headers.
 	headerRoom = 4096
 )
@@ -133,6 +157,9 @@ func (s subjects) ackOf(m *nats.Msg) (backend.Ack, error) {
 	a.Logger, e[3] = unescape(part[3])
 	if a.Err = string(m.Data); m.Header.Get("Status") == "503" {
 		a.Err = backend.NoListener
+	}
+	if a.Err == unconfirmed {
+		a.Err, a.Unconfirmed = "", true
 	}
 	return a, errors.Join(e[:]...)
 }

@@ -134,6 +134,9 @@ func (c *Conn) rolesOverflowed() (n uint64) {
 // Ack tells the producer of a batch.
 func (c *Conn) Ack(a backend.Ack) error {
 	m := &nats.Msg{Subject: c.subj.ack(a.Logger, a.Producer, a.Start, a.Seq), Data: []byte(a.Err)}
+	if a.Unconfirmed {
+		m.Data = []byte(unconfirmed)
+	}
 	if err := c.logs.enqueue(m); err != nil {
 		if errors.Is(err, backend.ErrFull) {
 			c.counters.full.Add(1)

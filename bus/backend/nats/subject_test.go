@@ -60,7 +60,7 @@ func TestStemProperty(t *testing.T) {
 
 func FuzzWire(f *testing.F) {
 	s := newSubjects("c")
-	f.Add("c.e.zeek.:._", string(appendFrame(nil, 1, "id", "broker-bin-v1")), "c.ack.worker-1.17.3.logger-1")
+	f.Add("c.e.zeek.:._", string(appendFrame(nil, 1, "id", "broker-bin-v1", "")), "c.ack.worker-1.17.3.logger-1")
 	f.Add("c.e._", "\x01", "c.ack.....")
 	f.Add("c.e.%4._", "", "c.ack.%.1.1.%")
 	f.Fuzz(func(t *testing.T, subject, frame, ack string) {
@@ -69,8 +69,8 @@ func FuzzWire(f *testing.F) {
 				t.Errorf("topic %q of %q: %v", topic, subject, err)
 			}
 		}
-		if num, sender, codec, payload, err := cutFrame([]byte(frame)); err == nil {
-			if got := string(append(appendFrame(nil, num, string(sender), string(codec)), payload...)); got != frame {
+		if num, sender, codec, via, payload, err := cutFrame([]byte(frame)); err == nil {
+			if got := string(append(appendFrame(nil, num, string(sender), string(codec), string(via)), payload...)); got != frame {
 				t.Errorf("frame %q became %q", frame, got)
 			}
 		}
@@ -80,17 +80,22 @@ func FuzzWire(f *testing.F) {
 }
 
 func TestFrameCut(t *testing.T) {
-	whole := appendFrame(nil, 1<<63, "nats_worker-1_host_1_N", "broker-bin-v1")
-	for i := range whole {
-		if _, _, _, _, err := cutFrame(whole[:i]); err == nil {
-			t.Errorf("a frame of %d of %d bytes was taken", i, len(whole))
+	for _, via := range []string{"", "picket_bridge"} {
+		whole := appendFrame(nil, 1<<63, "nats_worker-1_host_1_N", "broker-bin-v1", via)
+		for i := range whole {
+			if _, _, _, _, _, err := cutFrame(whole[:i]); err == nil {
+				t.Errorf("a frame of %d of %d bytes was taken", i, len(whole))
+			}
 		}
 	}
 }
 
 // The golden bytes of docs/formats/nats.md.
 func TestFrameGolden(t *testing.T) {
-	if got := string(append(appendFrame(nil, 1, "n1", "c"), "hi"...)); got != "\x01\x00\x00\x00\x00\x00\x00\x00\x01\x02\x01n1chi" {
+	if got := string(append(appendFrame(nil, 1, "n1", "c", ""), "hi"...)); got != "\x01\x00\x00\x00\x00\x00\x00\x00\x01\x02\x01n1chi" {
+		t.Errorf("%x", got)
+	}
+	if got := string(append(appendFrame(nil, 1, "n1", "c", "b"), "hi"...)); got != "\x02\x00\x00\x00\x00\x00\x00\x00\x01\x02\x01\x01n1cbhi" {
 		t.Errorf("%x", got)
 	}
 }

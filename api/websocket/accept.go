@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"bufio"
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
@@ -19,6 +20,7 @@ import (
 // handle takes one request: it refuses it with a reason, or makes it a client
 // and serves it until it is gone.
 func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
+	s.halfOpen.arrived(r)
 	from, _ := netip.ParseAddrPort(r.RemoteAddr)
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	refuse := func(reason string, status int, text string) {
@@ -124,34 +126,66 @@ func (s *Server) foreignOrigin(r *http.Request) string {
 	return "origin " + clip(strings.Join(all, ", "), 100) + " is foreign; origins in [api.websocket] may name it"
 }
 
-// halfOpen bounds the connections that have not yet become clients. Where there
+// halfOpen bounds the connections that have not yet made a request. Where there
 // are too many the oldest gives way: an honest handshake takes milliseconds.
 type halfOpen struct {
-	max     int
-	metrics *metrics
+	max    int
+	refuse func(reason, what string, from netip.AddrPort)
 
 	mu    sync.Mutex
 	conns []net.Conn // oldest first
 }
 
-func (h *halfOpen) init(max int, m *metrics) { h.max, h.metrics = max, m }
+func (h *halfOpen) init(max int, r *refusals) { h.max, h.refuse = max, r.add }
+
+// connKey is where a request's context has its connection.
+type connKey struct{}
+
+// withConn is the HTTP server's ConnContext.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// arrived notes that a request has come in.
+func (h *halfOpen) arrived(r *http.Request) {
+	if c, ok := r.Context().Value(connKey{}).(net.Conn); ok {
+		h.mu.Lock()
+		h.take(c)
+		h.mu.Unlock()
+	}
+}
+
+// take removes a connection, if it is there; mu is held.
+func (h *halfOpen) take(c net.Conn) bool {
+	i := slices.Index(h.conns, c)
+	if i >= 0 {
+		h.conns = slices.Delete(h.conns, i, i+1)
+	}
+	return i >= 0
+}
 
 // state is called by the HTTP server for each change of a connection.
 func (h *halfOpen) state(c net.Conn, st http.ConnState) {
+	from, _ := netip.ParseAddrPort(c.RemoteAddr().String())
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch st {
 	case http.StateNew:
 		if len(h.conns) >= h.max {
-			h.metrics.count("refused."+refuseHandshakes, 1)
 			_ = h.conns[0].Close()
 			h.conns = h.conns[1:]
+			h.refuse(refuseHandshakes, "too many connections without a request: the oldest gave way", from)
 		}
 		h.conns = append(h.conns, c)
-	case http.StateHijacked, http.StateClosed:
-		if i := slices.Index(h.conns, c); i >= 0 {
-			h.conns = slices.Delete(h.conns, i, i+1)
+	case http.StateClosed:
+		if h.take(c) {
+			h.refuse(refuseUnfinished, "a connection that ended before its request, or brought none in time", from)
 		}
 	}
-	h.metrics.halfOpen.Store(uint64(len(h.conns)))
+}
+
+func (h *halfOpen) size() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return uint64(len(h.conns))
 }

@@ -91,7 +91,13 @@ func TestHalfOpen(t *testing.T) {
 	if d := time.Since(start); d > 5*time.Second {
 		t.Errorf("an honest client waited %v", d)
 	}
-	until(t, "handshakes end", func() bool { return w.door.Counters()["handshakes"] == 0 })
+	until(t, "handshakes end", func() bool {
+		n := w.door.Counters()
+		return n["handshakes"] == 0 && n["refused.unfinished"]+n["refused.handshakes"] >= 200
+	})
+	if l := w.log.String(); strings.Count(l, "\n") > 20 || !strings.Contains(l, "reason=handshakes") || !strings.Contains(l, "reason=unfinished") {
+		t.Error(l)
+	}
 }
 
 func TestBadHandshakes(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 
 // metrics are the door's counters.
 type metrics struct {
-	eventsIn, eventsOut, fromBus, encoded      atomic.Uint64 // eventsOut: put on the wire of a client
-	bytesIn, bytesOut, slowed, pings, halfOpen atomic.Uint64
+	eventsIn, eventsOut, fromBus, encoded atomic.Uint64 // eventsOut: put on the wire of a client
+	bytesIn, bytesOut, slowed, pings      atomic.Uint64
 
 	mu    sync.Mutex
 	named map[string]uint64
@@ -51,7 +51,7 @@ func (s *Server) Counters() map[string]uint64 {
 	out["bytes.out"] = m.bytesOut.Load()
 	out["slowed"] = m.slowed.Load()
 	out["pings"] = m.pings.Load()
-	out["handshakes"] = m.halfOpen.Load()
+	out["handshakes"] = s.halfOpen.size()
 	out["subscriptions"] = s.topics.size()
 	return out
 }
@@ -60,6 +60,7 @@ func (s *Server) Counters() map[string]uint64 {
 const (
 	refuseConnections = "connections"
 	refuseHandshakes  = "handshakes"
+	refuseUnfinished  = "unfinished"
 	refuseHost        = "host"
 	refuseOrigin      = "origin"
 	refuseToken       = "token"

@@ -102,6 +102,56 @@ func TestSubscriptionsAreShared(t *testing.T) {
 	log("+x", "+y", "+z", "-x", "-y", "-z")
 }
 
+// faulty is a bus that does not take things.
+type faulty struct {
+	recorder
+	subscribe, publish error
+	full               atomic.Int32 // publishes that find it full
+}
+
+func (f *faulty) Subscribe(string) error { return f.subscribe }
+func (f *faulty) Publish(string, string, []byte) error {
+	if f.full.Add(-1) >= 0 {
+		return fmt.Errorf("x: %w", backend.ErrFull)
+	}
+	return f.publish
+}
+
+// What the bus does not take is said, and still goes to the other clients here.
+func TestBusErrors(t *testing.T) {
+	w := openOn(t, websocket.Config{}, &faulty{subscribe: backend.ErrClosed})
+	c := w.dial(websocket.PathV1)
+	c.send(`["t"]`)
+	c.closed(1011, "Could not subscribe. Something bad happened!")
+	for _, b := range []struct {
+		err  error
+		full int32
+		says string
+	}{
+		{nil, 0, ""}, {nil, 3, ""}, {nil, 1000, "the bus is full"}, {backend.ErrClosed, 0, "the bus is not there"},
+		{backend.ErrTooLarge, 0, "an event of 36 bytes is more than the bus takes"},
+	} {
+		f := &faulty{publish: b.err}
+		f.full.Store(b.full)
+		w := openOn(t, websocket.Config{}, f)
+		c, other := w.dial(websocket.PathV1), w.dial(websocket.PathV1)
+		c.subscribe()
+		other.subscribe("t")
+		c.send(message("t", "e", 1))
+		if b.says != "" {
+			c.want(`{"type":"error","code":"publish_failed","context":"` + b.says + `"}`)
+		}
+		other.want(text("t", "e", count(1)))
+		want := uint64(0)
+		if b.says != "" {
+			want = 1
+		}
+		if n := w.door.Counters()["dropped.bus"]; n != want {
+			t.Errorf("%v: %d dropped", b, n)
+		}
+	}
+}
+
 func TestNotes(t *testing.T) {
 	w := open(t, websocket.Config{}, nil)
 	c := w.dial(websocket.PathV1, "X-Application-Name", "super-duper-app")

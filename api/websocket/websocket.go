@@ -87,8 +87,8 @@ func New(cfg Config, d Deps) (*Server, error) {
 		return nil, fmt.Errorf("open websocket api: %w", err)
 	}
 	s.topics.init(d.Bus)
-	s.halfOpen.init(cfg.Handshakes, &s.metrics)
 	s.refusals.init(d.Log, d.Now, &s.metrics)
+	s.halfOpen.init(cfg.Handshakes, &s.refusals)
 	d.Bus.Receive(s.receive)
 	return s, nil
 }
@@ -119,8 +119,9 @@ func (s *Server) Run(ctx context.Context) error {
 		ReadHeaderTimeout:            handshakeTime, // of TLS, too
 		IdleTimeout:                  handshakeTime,
 		MaxHeaderBytes:               maxHeader,
-		ErrorLog:                     slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // counted by ConnState
+		ErrorLog:                     slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // ConnState counts and logs
 		ConnState:                    s.halfOpen.state,
+		ConnContext:                  withConn,
 		TLSNextProto:                 map[string]func(*http.Server, *tls.Conn, http.Handler){}, // no HTTP/2
 		DisableGeneralOptionsHandler: true,
 	}

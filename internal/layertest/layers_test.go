@@ -36,6 +36,7 @@ var rules = []rule{
 	{"node", []string{"zeek/", "traffic/", "logs/", "bus/", "policy/", "node", "internal/"}, "a node knows nothing of the host that runs it"},
 	{"host/", []string{"zeek/", "traffic/capture/", "logs/", "bus/", "node", "host/", "internal/"}, "the host starts nodes; it analyses nothing"},
 	{"control/", []string{"zeek/", "traffic/capture/", "node", "host/", "control/", "internal/"}, "control stands on host"},
+	{"api/wsclient", []string{"zeek/"}, "other programs import the client alone"},
 	{"api/", []string{"zeek/", "bus/", "host/", "api/", "internal/"}, "doors declare the interfaces they need"},
 	{"cmd/", nil, "cmd wires everything"},
 	{"e2e", []string{"zeek/", "node", "host/", "standard", "internal/"}, "end-to-end tests drive the real binary"},

@@ -39,6 +39,7 @@ func Protocols() []builtin.Protocol {
 		},
 		tlsProtocol,
 		httpProtocol,
+		startTLS,
 	}
 }
 

@@ -7,7 +7,9 @@ import (
 	ssllog "github.com/picket-nsm/picket/policy/builtin/ssl"
 	x509log "github.com/picket-nsm/picket/policy/builtin/x509"
 	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/analyzer/imap"
 	"github.com/picket-nsm/picket/traffic/analyzer/tls"
+	"github.com/picket-nsm/picket/traffic/analyzer/xmpp"
 )
 
 // tlsProtocol is TLS and DTLS; their certificates and OCSP responses are files,
@@ -20,4 +22,9 @@ func tlsProtocol(b builtin.Base) []analyzer.Factory {
 	cfg := ssllog.Default()
 	log := ssllog.New(cfg, b.Open(ssllog.Schema(cfg)), b.Files)
 	return tls.Factories(log.Handler)
+}
+
+// startTLS are protocols that are read only as far as their change to TLS.
+func startTLS(builtin.Base) []analyzer.Factory {
+	return []analyzer.Factory{imap.Factory(), xmpp.Factory()}
 }

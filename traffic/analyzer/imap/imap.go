@@ -1,0 +1,242 @@
+// Package imap reads IMAP as far as the change to TLS: it recognises the protocol
+// and, when the server agrees to STARTTLS, hands the stream on to TLS.
+//
+// It stands between flow, which hands it the bytes of a connection, and the TLS
+// analyzer below it. It owns, per connection and direction, the first words of a
+// line. It reports nothing of mail: Zeek has no log of IMAP.
+//
+// Sources: RFC 3501, 2595; what confirms and what ends reading is Zeek 9.0's.
+package imap
+
+import (
+	"bytes"
+
+	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+// Name is the analyzer's name, and the source of its weirds.
+const Name = "IMAP"
+
+// maxWord is how much is kept of a word.
+const maxWord = 64
+
+// maxFree is how many finished analyzers are kept for reuse.
+const maxFree = 256
+
+// Factory returns the factory of one worker; it and all its analyzers are used by
+// one goroutine.
+func Factory() analyzer.Factory {
+	var free []*imap
+	return analyzer.Factory{
+		Name:  Name,
+		Ports: []analyzer.Port{{Num: 143, Proto: value.ProtoTCP}},
+		New: func(value.Proto) analyzer.Analyzer {
+			if n := len(free); n > 0 {
+				i := free[n-1]
+				free = free[:n-1]
+				return i
+			}
+			return &imap{free: &free}
+		},
+	}
+}
+
+// imap is the analyzer of one connection.
+type imap struct {
+	free *[]*imap
+	dir  [2]line
+	tag  word // of the client's STARTTLS
+	deaf bool // nothing more is read
+	tls  analyzer.Child
+	over bool    // what follows is TLS's
+	sent [2]bool // some of it was handed on
+}
+
+// line is how far a line has come.
+type line struct {
+	state   uint8
+	tag     word
+	command word
+}
+
+// Where in a line we are.
+const (
+	atStart = iota
+	inTag
+	inSpace
+	inCommand
+	inRest
+)
+
+type word struct {
+	b [maxWord]byte
+	n int // may be more than is kept
+}
+
+func (w *word) add(c byte) {
+	if w.n < maxWord {
+		w.b[w.n] = c
+	}
+	w.n++
+}
+
+func (w *word) bytes() []byte { return w.b[:min(w.n, maxWord)] }
+
+func (w *word) is(s string) bool     { return string(w.bytes()) == s && w.n == len(s) }
+func (w *word) folded(s string) bool { return w.n == len(s) && bytes.EqualFold(w.bytes(), []byte(s)) }
+
+// Deliver implements analyzer.Analyzer.
+func (i *imap) Deliver(c analyzer.Conn, orig bool, data []byte) {
+	if i.over {
+		i.forward(c, orig, data)
+		return
+	}
+	if i.deaf {
+		return
+	}
+	if s, ok := c.(analyzer.Stream); ok && s.Partial() {
+		return
+	}
+	l := &i.dir[1]
+	if orig {
+		l = &i.dir[0]
+	}
+	for n, b := range data {
+		end, ok := l.take(b)
+		if !ok {
+			i.deaf = true
+			c.Violation(Name, "a line without a tag and a command", nil)
+			return
+		}
+		if !end {
+			continue
+		}
+		i.read(c, orig, l)
+		if i.over {
+			if rest := data[n+1:]; len(rest) > 0 {
+				i.forward(c, orig, rest)
+			}
+			return
+		}
+		if i.deaf {
+			return
+		}
+	}
+}
+
+// take takes a byte and reports whether a line is over; ok is false if it is none.
+func (l *line) take(b byte) (end, ok bool) {
+	newline, word := b == '\r' || b == '\n', b > ' ' && b < 0x7f
+	switch l.state {
+	case atStart:
+		if newline {
+			return false, true
+		}
+		l.tag.n, l.command.n, l.state = 0, 0, inTag
+		fallthrough
+	case inTag:
+		switch {
+		case word:
+			l.tag.add(b)
+		case b == ' ' && l.tag.n > 0:
+			l.state = inSpace
+		default:
+			return false, false
+		}
+		return false, true
+	case inSpace:
+		switch {
+		case word:
+			l.command.add(b)
+			l.state = inCommand
+		case b != ' ':
+			return false, false
+		}
+		return false, true
+	case inCommand:
+		if word {
+			l.command.add(b)
+			return false, true
+		}
+		l.state = inRest
+	}
+	if newline {
+		l.state = atStart
+		return true, true
+	}
+	return false, true
+}
+
+// read reads a line's words. Some commands are known in small letters only, as in
+// Zeek.
+func (i *imap) read(c analyzer.Conn, orig bool, l *line) {
+	k := &l.command
+	switch {
+	case !orig && l.tag.is("*") && k.folded("ok"), orig && (k.is("capability") || k.folded("starttls")):
+		c.Confirm(Name)
+	}
+	for _, late := range [...]string{"authenticate", "login", "examine", "create", "list", "fetch"} {
+		if k.is(late) { // too late for STARTTLS
+			c.Confirm(Name)
+			i.deaf = true
+			if r, ok := c.(analyzer.Remover); ok {
+				r.Remove()
+			}
+			return
+		}
+	}
+	if orig && k.folded("starttls") {
+		if i.tag.n > 0 {
+			c.Weird("IMAP: client sent duplicate StartTLS", "", Name)
+		}
+		i.tag = l.tag
+	}
+	if orig || i.tag.n == 0 || i.tag.n != l.tag.n || !bytes.Equal(i.tag.bytes(), l.tag.bytes()) {
+		return
+	}
+	if !k.folded("ok") {
+		c.Weird("IMAP: server refused StartTLS", "", Name)
+		return
+	}
+	i.over = true
+	if p, ok := c.(analyzer.Parent); ok {
+		i.tls = p.Child("SSL", value.ProtoTCP)
+	}
+}
+
+// forward hands bytes to TLS, without what may still follow the last line.
+func (i *imap) forward(c analyzer.Conn, orig bool, data []byte) {
+	sent := &i.sent[1]
+	if orig {
+		sent = &i.sent[0]
+	}
+	if !*sent {
+		if data = bytes.TrimLeft(data, "\r\n"); len(data) == 0 {
+			return
+		}
+		*sent = true
+	}
+	if p, ok := c.(analyzer.Parent); ok && i.tls != 0 {
+		p.Forward(i.tls, orig, data)
+	}
+}
+
+// Gap implements analyzer.Analyzer. Before TLS nothing is read behind a gap.
+func (i *imap) Gap(c analyzer.Conn, orig bool, n uint64) {
+	if !i.over {
+		i.deaf = true
+		return
+	}
+	if p, ok := c.(analyzer.Parent); ok && i.tls != 0 {
+		p.ForwardGap(i.tls, orig, n)
+	}
+}
+
+// End implements analyzer.Analyzer.
+func (i *imap) End(analyzer.Conn) {
+	*i = imap{free: i.free}
+	if len(*i.free) < maxFree {
+		*i.free = append(*i.free, i)
+	}
+}

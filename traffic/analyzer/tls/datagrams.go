@@ -83,6 +83,9 @@ func (d *datagrams) versionOK(c analyzer.Conn, version uint16, size int) bool {
 	}
 	if d.bad > maxBadVersions {
 		d.skip = true
+		if r, ok := c.(analyzer.Remover); ok && !d.confirmed {
+			r.Remove() // QUIC, most likely
+		}
 	}
 	return false
 }

@@ -101,7 +101,7 @@ func harness(dtls int, dir string) analyzertest.Harness {
 	return analyzertest.Harness{
 		Factory: func(rec *analyzertest.Recorder) analyzer.Factory { return factory(rec, dtls) },
 		Dir:     dir,
-		Allocs:  3, // the reason of a violation
+		Allocs:  6, // the reason of a violation
 		State:   8 << 10,
 	}
 }

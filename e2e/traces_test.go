@@ -52,7 +52,7 @@ func TestSameRowsOfTraces(t *testing.T) {
 				// Some are cut or no captures at all, which is no matter here.
 				_ = exec.Command(bin, "read", "-C", "--seed", "e2e", "-o", dir, "-W", strconv.Itoa(workers), file).Run()
 				out := map[string]*Rows{}
-				for _, path := range []string{"conn", "dns", "weird"} {
+				for _, path := range []string{"conn", "dns", "weird", "ssl", "x509"} {
 					out[path] = logRows(t, dir, path)
 				}
 				return out
@@ -72,7 +72,7 @@ func TestSameRowsOfTraces(t *testing.T) {
 			c := NewCluster(t, bin)
 			c.Read(file, "-C", "--seed", "e2e", "-W", "3", "-P", "2")
 			c.Wait(time.Minute)
-			for _, path := range []string{"conn", "dns"} {
+			for _, path := range []string{"conn", "dns", "ssl"} {
 				if d := Differ(want[path].Sorted(), c.rows(path).Sorted()); d != "" {
 					t.Errorf("%s.log of up --read -W 3: %s", path, d)
 				}

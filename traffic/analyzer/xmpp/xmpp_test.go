@@ -18,4 +18,4 @@ func harness() analyzertest.Harness {
 
 func TestKit(t *testing.T) { analyzertest.Run(t, harness()) }
 
-func Fuzz(f *testing.F) { analyzertest.Fuzz(f, harness()) }
+func FuzzXMPP(f *testing.F) { analyzertest.Fuzz(f, harness()) }

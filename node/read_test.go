@@ -105,6 +105,7 @@ func TestWorkersDoNotMatter(t *testing.T) {
 	t.Run("demo", func(t *testing.T) { sameRows(t, files) })
 	for _, name := range []string{
 		"wikipedia.pcap", "dns53.pcap", "echo-connections.pcap.gz", "ftp/bigtransfer.pcap", "tcp/reassembly.pcap",
+		"http/bro.org.pcap", "http/206_example_c.pcap", "http/vnd.ms-cab-compressed-multi-conn.pcap", "http/multipart.pcap",
 		"dns/dns-binds.pcap", "icmp/icmp-destunreach-udp.pcap", "var-services-std-ports.pcap", "globus-url-copy.pcap",
 	} {
 		t.Run(strings.ReplaceAll(name, "/", "_"), func(t *testing.T) {

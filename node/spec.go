@@ -106,6 +106,7 @@ type Capture struct {
 	LocalNets      []string      `json:"local_nets,omitempty"`
 	Stats          bool          `json:"stats,omitempty"`        // write stats.log
 	CaptureLoss    bool          `json:"capture_loss,omitempty"` // write capture_loss.log
+	Content        Content       `json:"content,omitzero"`       // hashes and extraction of files
 }
 
 // Logs says how a logger writes.

@@ -48,7 +48,13 @@ func wireWorker(c wiring) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	policy := builtin.New(builtin.Env{Peer: c.peer, Producer: c.ledger.Node, Start: c.ledger.Start, Once: c.once}, c.line.open, c.deps.Protocols)
+	drivers, out, err := c.capture.Content.drivers()
+	if err != nil {
+		return nil, err
+	}
+	policy := builtin.New(builtin.Env{
+		Peer: c.peer, Producer: c.ledger.Node, Start: c.ledger.Start, Once: c.once, Files: drivers,
+	}, c.line.open, c.deps.Protocols)
 
 	cfg := flow.Default()
 	cfg.NoChecksums = c.capture.NoChecksums
@@ -63,7 +69,7 @@ func wireWorker(c wiring) (*worker, error) {
 		source: c.source, table: table, policy: policy, line: c.line, deps: c.deps, once: c.once, patience: c.patience,
 		report: reporter.New(c.line.open(reporter.Schema())),
 		resume: resume{seq: c.capture.Resume, received: c.capture.ResumeReceived},
-		ledger: c.ledger, count: newCounts(c.ledger),
+		ledger: c.ledger, count: newCounts(c.ledger), extract: out,
 	}
 	live := len(c.capture.Files) == 0
 	if live {

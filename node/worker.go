@@ -13,6 +13,7 @@ import (
 	"github.com/picket-nsm/picket/policy/builtin/stats"
 	"github.com/picket-nsm/picket/policy/builtin/weird"
 	"github.com/picket-nsm/picket/traffic/capture"
+	"github.com/picket-nsm/picket/traffic/files/extract"
 	"github.com/picket-nsm/picket/traffic/flow"
 	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/value"
@@ -34,7 +35,10 @@ type worker struct {
 	count  counts
 	resume resume
 	now    packet.Time
-	due    packet.Time // of periodic
+
+	extract     *extract.Maker // nil: no files are written
+	extractSaid bool
+	due         packet.Time // of periodic
 
 	// patience is how long the end of the input waits for answers to claims. 0:
 	// until they come, as they do from a memory in this process.
@@ -151,6 +155,7 @@ func (w *worker) tick() {
 		c.Advance(w.now)
 	}
 	w.answers()
+	w.extracted()
 	w.line.batcher.Tick(w.deps.Now())
 }
 

@@ -68,6 +68,9 @@ func readCommand() *cobra.Command {
 	fl.StringArrayVar(&f.cfg.Capture.LocalNets, "local", nil, "local network, as 10.0.0.0/8; may be given again (default: private networks)")
 	fl.BoolVar(&f.cfg.Capture.Stats, "stats", false, "write stats.log as well")
 	fl.BoolVar(&f.cfg.Capture.CaptureLoss, "capture-loss", false, "write capture_loss.log as well")
+	fl.StringSliceVar(&f.cfg.Capture.Content.Hash, "hash", nil, "hashes of every file, for files.log: md5, sha1, sha256")
+	fl.StringSliceVar(&f.cfg.Capture.Content.Extract, "extract", nil, "types of files to write to disk, as text/html; * for all")
+	fl.StringVar(&f.cfg.Capture.Content.Dir, "extract-dir", "extract_files", "folder for them")
 	fl.StringVar(&f.report, "report", "", "what to print at the end: text, json or none (default: text on a terminal)")
 	return cmd
 }

@@ -65,6 +65,14 @@ func (c Config) Problems() []Problem {
 		bad(key, "%q: want %s", v, strings.Join(of, " or "))
 	}
 	oneOf("logs.format", c.Logs.Format, "tsv", "json")
+	for _, h := range c.Files.Hash {
+		oneOf("files.hash", h, "md5", "sha1", "sha256")
+	}
+	for _, t := range c.Files.Extract {
+		if t != "*" && !strings.Contains(t, "/") {
+			bad("files.extract", "%q: want a type as files.log shows it, as text/html, or * for all", t)
+		}
+	}
 	oneOf("bus.backend", c.Bus.Backend, "nats", "zeromq")
 	oneOf("bus.codec", c.Bus.Codec, "broker-bin-v1", "broker-json-v1")
 	if _, err := time.Parse("15:04", c.Logs.RotateAt); err != nil && c.Logs.RotateAt != "" {
@@ -249,7 +257,7 @@ func (c Config) below(dir string) Config {
 func (c *Config) Paths() []*string {
 	w := &c.API.WebSocket
 	out := []*string{
-		&c.Cluster.Spool, &c.Logs.Dir, &c.Logs.Archive,
+		&c.Cluster.Spool, &c.Logs.Dir, &c.Logs.Archive, &c.Files.Dir,
 		&c.Bus.TokenFile, &c.Bus.CA, &c.Bus.Cert, &c.Bus.Key, &c.Bus.ZeroMQ.CurveDir,
 		&w.Cert, &w.Key, &w.ClientCA, &w.ACL,
 	}

@@ -14,6 +14,7 @@ type Config struct {
 	Interfaces []Interface `toml:"interface" json:"interface" doc:"One [[interface]] section per network interface to watch."`
 	Capture    Capture     `toml:"capture" json:"capture" doc:"How packets are taken, on all interfaces."`
 	Logs       Logs        `toml:"logs" json:"logs" doc:"Which logs are written, and how."`
+	Files      Files       `toml:"files" json:"files" doc:"What is done with the content of files that protocols carry."`
 	Bus        Bus         `toml:"bus" json:"bus" doc:"What the nodes talk over."`
 	Zeek       []Zeek      `toml:"zeek" json:"zeek" doc:"One [[zeek]] section per node that is a real Zeek process. It is in the layout, and picket does not start it. docs/howto/real-zeek.md"`
 	Supervisor Supervisor  `toml:"supervisor" json:"supervisor" doc:"How nodes are kept alive."`
@@ -55,6 +56,15 @@ type Logs struct {
 	RotateAt    string   `toml:"rotate_at" json:"rotate_at" doc:"Time of day, as \"00:00\", from which the intervals count."`
 	Stats       bool     `toml:"stats" json:"stats" doc:"Write stats.log."`
 	CaptureLoss bool     `toml:"capture_loss" json:"capture_loss" doc:"Write capture_loss.log."`
+}
+
+// Files is the section of that name.
+type Files struct {
+	Hash    []string `toml:"hash" json:"hash" doc:"Hashes of every file, shown in files.log: md5, sha1, sha256."`
+	Extract []string `toml:"extract" json:"extract" doc:"Types of files that are written to disk, as in [\"application/x-dosexec\"]; [\"*\"] for all. Types are those that files.log shows."`
+	Dir     string   `toml:"dir" json:"dir" doc:"Folder where they go."`
+	Limit   Size     `toml:"limit" json:"limit" doc:"A file that is longer is cut there."`
+	Total   Size     `toml:"total" json:"total" doc:"What one worker writes from its start on; then it writes no more."`
 }
 
 // Bus is the section of that name.
@@ -133,6 +143,7 @@ func Default() Config {
 		Cluster: Cluster{Name: "picket", Spool: "spool", Loggers: 1, Proxies: 1},
 		Capture: Capture{Checksums: true, Ring: 32 << 20},
 		Logs:    Logs{Dir: "logs", Format: "tsv", Rotate: Duration(time.Hour), RotateAt: "00:00"},
+		Files:   Files{Dir: "extract_files", Limit: 100 << 20, Total: 10 << 30},
 		Bus: Bus{
 			Backend: "nats", Codec: "broker-bin-v1",
 			ZeroMQ: ZeroMQ{Address: "127.0.0.1", Port: 27760},

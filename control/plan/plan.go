@@ -204,6 +204,9 @@ func capture(in Input, w Worker) node.Capture {
 	out := node.Capture{
 		Filter: w.Filter, NoChecksums: !c.Capture.Checksums, Seed: c.Capture.Seed, LocalNets: c.Capture.LocalNets,
 		Stats: c.Logs.Stats, CaptureLoss: c.Logs.CaptureLoss,
+		Content: node.Content{
+			Hash: c.Files.Hash, Extract: c.Files.Extract, Dir: c.Files.Dir, Limit: uint64(c.Files.Limit), Total: uint64(c.Files.Total),
+		},
 	}
 	if w.Interface < 0 {
 		out.Files, out.Share, out.Of, out.Pace = in.Files, w.Index, w.Of, in.Pace

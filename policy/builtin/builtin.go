@@ -51,6 +51,8 @@ type Env struct {
 	Producer string     // name of the node in what it claims
 	Start    uint64     // which life of the node
 	Once     weird.Once // nil: nobody else is in the cluster
+
+	Files []fileslog.Driver // what looks at files, beside what protocols bring
 	// Expect, if not nil, hears of each connection that an analyzer expects, on
 	// the worker's goroutine: it may be another worker that gets it. Whoever hears
 	// of it there calls flow.Table.Expect on that worker's goroutine.
@@ -90,7 +92,7 @@ func New(env Env, open Open, protocols []Protocol) *Policy {
 		asker:    newAsker(&env),
 		expect:   env.Expect,
 	}
-	log := fileslog.New(fileslog.Default(), open(fileslog.Schema()))
+	log := fileslog.New(fileslog.Default(), open(fileslog.Schema()), env.Files...)
 	p.Files = files.New(files.Default(), log)
 	base := Base{Open: open, Files: p.Files, Log: log, Once: p.asker, Weird: p.odd, Tunnels: p.tunnel}
 	for _, protocol := range protocols {

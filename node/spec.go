@@ -27,6 +27,15 @@ type Spec struct {
 	Capture Capture `json:"capture"` // workers
 	Logs    Logs    `json:"logs"`    // loggers
 	Doors   Doors   `json:"doors,omitzero"`
+
+	// Metrics is for the one node, or the hub, that serves them for all.
+	Metrics *Metrics `json:"metrics,omitempty"`
+}
+
+// Metrics is the endpoint that carries all nodes of the machine.
+type Metrics struct {
+	Listen string `json:"listen"` // ADDRESS:PORT; port 0: a free one
+	Spool  string `json:"spool"`  // folder of the nodes' folders
 }
 
 // drain is how long a node waits for the loggers when it stops.

@@ -42,8 +42,10 @@ func hubCommand() *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
+			log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+			defer serveMetrics(spec, log)()
 			return hub.Run(ctx, spec, hub.Deps{
-				Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+				Log: log,
 				Up:  func(url string) { fmt.Fprintln(cmd.OutOrStdout(), "hub listens on", url) }, Doors: openDoors,
 			})
 		},

@@ -77,7 +77,9 @@ func nodeCommand() *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			if err := node.Run(ctx, spec, nodeDeps()); err != nil {
+			deps := nodeDeps()
+			defer serveMetrics(spec, deps.Log)()
+			if err := node.Run(ctx, spec, deps); err != nil {
 				return fmt.Errorf("node %s: %w", spec.Name, err)
 			}
 			return nil

@@ -81,6 +81,7 @@ func (c Config) Problems() []Problem {
 	c.bus(bad)
 	c.zeek(bad, oneOf)
 	c.API.WebSocket.problems(bad)
+	c.Metrics.problems(bad)
 	for _, d := range []struct {
 		key string
 		d   Duration

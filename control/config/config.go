@@ -19,6 +19,7 @@ type Config struct {
 	Zeek       []Zeek      `toml:"zeek" json:"zeek" doc:"One [[zeek]] section per node that is a real Zeek process. It is in the layout, and picket does not start it. docs/howto/real-zeek.md"`
 	Supervisor Supervisor  `toml:"supervisor" json:"supervisor" doc:"How nodes are kept alive."`
 	API        API         `toml:"api" json:"api" doc:"The doors through which programs outside meet the cluster."`
+	Metrics    Metrics     `toml:"metrics" json:"metrics" doc:"What Prometheus scrapes: docs/howto/monitor-a-cluster.md"`
 }
 
 // Cluster is the section of that name.
@@ -137,6 +138,12 @@ type WebSocket struct {
 	Queue         Size     `toml:"queue" json:"queue" doc:"What may wait for one client. A client that leaves more unread is closed."`
 }
 
+// Metrics is the section of that name.
+type Metrics struct {
+	Listen string `toml:"listen" json:"listen" doc:"Address and port of the endpoint that carries all nodes of this machine; the hub serves it, or the manager where there is no hub of ours. It asks for no password: let it listen beyond loopback only where everybody may read it. Port 0: a free one, kept over restarts and noted in spool/hub/door.metrics.json. Empty: none."`
+	Ports  int    `toml:"ports" json:"ports" doc:"Port of the manager's own endpoint, on 127.0.0.1; loggers, proxies and workers have the ports after it, as in Zeek's layouts. 0: nodes have none of their own."`
+}
+
 // Default is every setting's value where the user says nothing.
 func Default() Config {
 	return Config{
@@ -157,5 +164,6 @@ func Default() Config {
 			Listen: "127.0.0.1:27759", Node: "manager", Ping: Duration(5 * time.Second), Message: 4 << 20,
 			Subscriptions: 1000, Connections: 1024, Handshakes: 64, Queue: 4 << 20,
 		}},
+		Metrics: Metrics{Listen: "127.0.0.1:0"},
 	}
 }

@@ -14,6 +14,7 @@ func clusterLayout(c config.Config, workers []Worker) (*layout.Layout, error) {
 	o.Loggers, o.Proxies = c.Cluster.Loggers, c.Cluster.Proxies
 	o.Addr, o.Port = inLayout(c.Bus.ZeroMQ.Address), c.Bus.ZeroMQ.Port
 	o.Workers = workerFlag(workers)
+	o.MetricsPort = c.Metrics.Ports
 	l, err := layout.Generate(o)
 	if err != nil {
 		return nil, err

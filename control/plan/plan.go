@@ -171,6 +171,7 @@ func Nodes(in Input) ([]supervisor.Node, error) {
 	if err := doors(c, out); err != nil {
 		return nil, fmt.Errorf("plan cluster %s: %w", c.Cluster.Name, err)
 	}
+	metrics(c, out)
 	return out, nil
 }
 
@@ -190,6 +191,23 @@ func doors(c config.Config, nodes []supervisor.Node) error {
 		return nil
 	}
 	return fmt.Errorf("api.websocket.node: no node %q; there are %s", w.Node, strings.Join(names, ", "))
+}
+
+// metrics has the hub serve all nodes' metrics, or the manager where there is
+// no hub of ours.
+func metrics(c config.Config, nodes []supervisor.Node) {
+	if c.Metrics.Listen == "" {
+		return
+	}
+	role := "hub"
+	if c.Bus.URL != "" {
+		role = "manager"
+	}
+	for i := range nodes {
+		if nodes[i].Role == role {
+			nodes[i].Node.Metrics = &node.Metrics{Listen: c.Metrics.Listen, Spool: c.Cluster.Spool}
+		}
+	}
 }
 
 func logs(c config.Config) node.Logs {

@@ -66,6 +66,9 @@ type Node struct {
 	Counters map[string]uint64 `json:"counters,omitempty"`
 	Stderr   []string          `json:"stderr,omitempty"` // last lines of the life that failed
 
+	Life  map[string]uint64 `json:"-"` // counters of this life alone: gauges make no sum
+	Usage procinfo.Usage    `json:"-"` // as the system told
+
 	cpu  time.Duration
 	took time.Time
 }
@@ -162,6 +165,7 @@ func (s *Status) node(n supervisor.NodeState, u answer, b *books, earlier *Statu
 		if n.Phase == supervisor.Ready && l.State != ledger.Ready {
 			out.State = l.State.String()
 		}
+		out.Life = l.Counters
 		out.Queue = l.Counters[ledger.QueueShip] + l.Counters[ledger.QueueLogger]
 		// The supervisor may hang itself: judge by the ledger too.
 		if out.State == string(supervisor.Ready) && out.Beat > hangAfter {
@@ -191,6 +195,7 @@ func (n *Node) usage(u answer, st supervisor.NodeState, earlier *Status) {
 	if n.PID == 0 || u.at.IsZero() {
 		return
 	}
+	n.Usage = u.Usage
 	n.PSS, n.RSS, n.cpu = u.PSS, u.RSS, u.CPU
 	if u.State == "T" {
 		n.State = "hangs" // stopped by a signal

@@ -10,5 +10,8 @@ type Usage struct {
 	PSS   int64         // bytes, shared pages divided among their users
 	RSS   int64         // bytes resident
 	CPU   time.Duration // user and system time since it started
+	User  time.Duration // part of CPU
+	VSZ   int64         // bytes of address space
+	Files int           // descriptors open; only the owner and root are told
 	State string        // one letter as in ps: R, S, T (stopped), Z ...
 }

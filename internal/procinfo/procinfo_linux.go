@@ -38,13 +38,21 @@ func Of(pid int) (Usage, error) {
 	}
 	utime, _ := strconv.ParseInt(f[11], 10, 64)
 	stime, _ := strconv.ParseInt(f[12], 10, 64)
+	vsz, _ := strconv.ParseInt(f[20], 10, 64)
 	rss, _ := strconv.ParseInt(f[21], 10, 64)
 	u := Usage{
 		State: f[0],
 		CPU:   time.Duration(utime+stime) * (time.Second / ticksPerSecond),
+		User:  time.Duration(utime) * (time.Second / ticksPerSecond),
+		VSZ:   vsz,
 		RSS:   rss * int64(os.Getpagesize()),
 	}
-	// Only the owner and root may read this one.
+	// Only the owner and root may read these two.
+	if dir, err := os.Open(fmt.Sprintf("/proc/%d/fd", pid)); err == nil {
+		names, _ := dir.Readdirnames(-1)
+		u.Files = len(names)
+		_ = dir.Close()
+	}
 	if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid)); err == nil {
 		u.PSS = kilobytes(text, "Pss:")
 	}

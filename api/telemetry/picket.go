@@ -120,7 +120,7 @@ func (b *builder) node(n *Node) {
 }
 
 // counters adds all of a node's ledger: what has no name of its own is under
-// picket_counter, so that nothing that is counted stays unseen.
+// picket_ledger_value, so that nothing that is counted stays unseen.
 func (b *builder) counters(n *Node, fixed map[string]own, prefixes []own) {
 	type log struct{ produced, written, tooLarge uint64 }
 	logs := map[string]*log{}
@@ -165,7 +165,7 @@ func (b *builder) counters(n *Node, fixed map[string]own, prefixes []own) {
 			continue
 		}
 		if !shown(name) {
-			b.gauge("picket_counter", "Counters that have no name of their own.", float64(v), node, label{"name", name})
+			b.gauge("picket_ledger_value", "Counters that have no name of their own.", float64(v), node, label{"name", name})
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(logs)) {

@@ -163,7 +163,7 @@ func TestValues(t *testing.T) {
 		`zeek_log_writer_discarded_writes_total{filter_name="default",module="Conn",node="worker-1",path="conn",stream="Conn::LOG",writer="Log::WRITER_ASCII"} 1`,
 		`picket_packets_dropped_total{node="worker-1",reason="kernel"} 12`, `picket_flows_open{node="worker-1"} 5`, `picket_queue_batches{node="worker-1",queue="ship"} 2`,
 		`picket_records_dropped_total{node="worker-1",path="conn",reason="full",stage="ship"} 3`, `picket_records_written_total{node="logger-1",path="conn"} 6`,
-		`picket_bus_dropped_total{node="proxy-1",reason="queue_full"} 2`, `picket_counter{name="strange.thing",node="hub"} 5`,
+		`picket_bus_dropped_total{node="proxy-1",reason="queue_full"} 2`, `picket_ledger_value{name="strange.thing",node="hub"} 5`,
 		`picket_node_state{node="worker-1",role="worker",state="od\"d\\\n` + "\uFFFD" + `"} 1`, `picket_node_up{node="logger-1",role="logger"} 0`,
 		`process_cpu_system_seconds_total{node="hub"} 1`, `process_open_fds{node="hub"} 17`,
 	} {

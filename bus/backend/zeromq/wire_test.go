@@ -243,15 +243,13 @@ func testHellos(t *testing.T, xpub, xsub string, restart func()) {
 	d := up("d", "N1")
 	want(a, "+"+d.cfg.ID) // and nobody else came or went
 	want(b, "+"+d.cfg.ID)
-	if got := c.Peers(); len(got) != 3 {
-		t.Errorf("c knows %v", got)
-	}
+	eventually(t, "c knows a, b and d", func() bool { return len(c.Peers()) == 3 })
 	for _, n := range []*node{a, b, c} {
-		n.greet.Lock()
-		if l := len(n.greet.machine.Peers()); l != 3 {
-			t.Errorf("%s knows %d peers", n.cfg.Name, l)
-		}
-		n.greet.Unlock()
+		eventually(t, n.cfg.Name+" knows three", func() bool {
+			n.greet.Lock()
+			defer n.greet.Unlock()
+			return len(n.greet.machine.Peers()) == 3
+		})
 	}
 }
 

@@ -268,7 +268,7 @@ func (c *Cluster) receive(m backend.Message) {
 		c.gaps.saw(m.Sender, m.Topic, n.Count())
 	}
 	c.metrics.add(&c.metrics.delivered)
-	if m.Topic == presenceTopic || e.Name == eventHere {
+	if m.Topic == PresenceTopic || e.Name == EventHere {
 		c.heard(m, e)
 	}
 	var few [8]func(Event)
@@ -293,7 +293,7 @@ func (c *Cluster) receive(m backend.Message) {
 // Run makes the node part of the cluster until ctx ends, then says goodbye. It
 // does not run the backend, which must run longer.
 func (c *Cluster) Run(ctx context.Context) error {
-	for _, s := range append(Subscriptions(c.cfg.Name, c.cfg.ID, c.cfg.Role), presenceTopic) {
+	for _, s := range append(Subscriptions(c.cfg.Name, c.cfg.ID, c.cfg.Role), PresenceTopic) {
 		if err := c.Subscribe(s, "", nil); err != nil {
 			return err
 		}

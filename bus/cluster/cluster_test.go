@@ -258,18 +258,18 @@ func TestHostileMessages(t *testing.T) {
 	c := start(t, bus.Endpoint("a"), "manager", "a", layout.Manager)
 	json := brokerjson.New()
 	for _, e := range []event.Event{
-		event.New(eventHere), event.New(eventHere, value.Count(1), value.Count(2), value.Count(3), value.Count(4), value.Count(5)),
-		event.New(eventHere, value.String("n"), value.String("y"), value.String("worker"), value.Count(1), value.Count(1)), // says it is another
-		event.New(eventGoodbye), event.New(eventGoodbye, value.String("a"), value.String("a")),
+		event.New(EventHere), event.New(EventHere, value.Count(1), value.Count(2), value.Count(3), value.Count(4), value.Count(5)),
+		event.New(EventHere, value.String("n"), value.String("y"), value.String("worker"), value.Count(1), value.Count(1)), // says it is another
+		event.New(EventGoodbye), event.New(EventGoodbye, value.String("a"), value.String("a")),
 		{Name: "E", Meta: []event.Meta{{ID: event.MetaSequence, Value: value.String("x")}}},
 	} {
 		b, err := brokerbin.New().Append(nil, &e)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.receive(backend.Message{Topic: presenceTopic, Sender: "x", Codec: "broker-bin-v1", Payload: b})
-		c.receive(backend.Message{Topic: presenceTopic, Sender: "x", Codec: "broker-bin-v1", Payload: b[:len(b)/2]})
-		c.receive(backend.Message{Topic: presenceTopic, Sender: "x", Codec: json.Name(), Payload: b})
+		c.receive(backend.Message{Topic: PresenceTopic, Sender: "x", Codec: "broker-bin-v1", Payload: b})
+		c.receive(backend.Message{Topic: PresenceTopic, Sender: "x", Codec: "broker-bin-v1", Payload: b[:len(b)/2]})
+		c.receive(backend.Message{Topic: PresenceTopic, Sender: "x", Codec: json.Name(), Payload: b})
 	}
 	if got := c.Live(layout.None); len(got) != 0 {
 		t.Errorf("live: %v", got)

@@ -20,10 +20,25 @@ import (
 //	    topic, number, topic, number ... of what was published since the last one
 //	Picket::goodbye(name, id)    in the end, or by the hub when a connection ended
 const (
-	presenceTopic = "picket.presence"
-	eventHere     = "Picket::here"
-	eventGoodbye  = "Picket::goodbye"
+	PresenceTopic = "picket.presence"
+	EventHere     = "Picket::here"
+	EventGoodbye  = "Picket::goodbye"
 )
+
+// Here is the announcement of a node that cannot make it itself: a bridge makes it
+// for a real Zeek. Its sender must be the node's id.
+func Here(n Node, subscriptions []string) event.Event {
+	var subs []value.Value
+	for _, s := range subscriptions {
+		subs = append(subs, value.String(s))
+	}
+	return event.New(EventHere, value.String(n.Name), value.String(n.ID), value.String(n.Role.String()), value.Vector(subs), value.Vector(nil))
+}
+
+// Goodbye is the opposite of Here.
+func Goodbye(n Node) event.Event {
+	return event.New(EventGoodbye, value.String(n.Name), value.String(n.ID))
+}
 
 // Bounds on what others make us keep.
 const (
@@ -91,7 +106,7 @@ func (c *Cluster) heard(m backend.Message, e event.Event) {
 	}
 	p, now := &c.presence, c.deps.Now()
 	switch {
-	case e.Name == eventGoodbye:
+	case e.Name == EventGoodbye:
 		p.mu.Lock()
 		if n := p.nodes[name]; n != nil && n.ID == id {
 			delete(p.nodes, name)
@@ -104,7 +119,7 @@ func (c *Cluster) heard(m backend.Message, e event.Event) {
 		}
 		p.mu.Unlock()
 		p.stir()
-	case e.Name == eventHere && m.Sender == id && len(e.Args) == 5:
+	case e.Name == EventHere && m.Sender == id && len(e.Args) == 5:
 		role, _ := layout.ParseRole(str(2))
 		var subs []string
 		for _, s := range e.Args[3].Elems() {
@@ -133,7 +148,7 @@ func (c *Cluster) heard(m backend.Message, e event.Event) {
 		p.mu.Unlock()
 		if fresh {
 			p.stir()
-			if m.Topic == presenceTopic {
+			if m.Topic == PresenceTopic {
 				// It does not know us either: do not let it wait a second.
 				_ = c.Publish(topic.NodeID(id), c.here(nil)) // counted; the next announcement comes anyway
 			}
@@ -173,22 +188,22 @@ func (c *Cluster) here(heads []value.Value) event.Event {
 	for _, s := range c.prefixes() {
 		subs = append(subs, value.String(s))
 	}
-	return event.New(eventHere, value.String(c.cfg.Name), value.String(c.cfg.ID), value.String(c.cfg.Role.String()), value.Vector(subs), value.Vector(heads))
+	return event.New(EventHere, value.String(c.cfg.Name), value.String(c.cfg.ID), value.String(c.cfg.Role.String()), value.Vector(subs), value.Vector(heads))
 }
 
 func (c *Cluster) announce() {
 	c.pub.Lock()
 	var heads []value.Value
 	for t, n := range c.pub.heads {
-		if t != presenceTopic && len(heads) < 2*maxHeads {
+		if t != PresenceTopic && len(heads) < 2*maxHeads {
 			heads = append(heads, value.String(t), value.Count(n))
 		}
-		if t == presenceTopic || len(heads) < 2*maxHeads {
+		if t == PresenceTopic || len(heads) < 2*maxHeads {
 			delete(c.pub.heads, t)
 		}
 	}
 	c.pub.Unlock()
-	_ = c.Publish(presenceTopic, c.here(heads)) // counted
+	_ = c.Publish(PresenceTopic, c.here(heads)) // counted
 }
 
 // Gone tells all nodes that this one's connection has ended, instead of letting
@@ -205,8 +220,8 @@ func (c *Cluster) Gone(id string) {
 	if name == "" {
 		return
 	}
-	goodbye := event.New(eventGoodbye, value.String(name), value.String(id))
-	_ = c.Publish(presenceTopic, goodbye) // counted; silence tells as well
+	goodbye := event.New(EventGoodbye, value.String(name), value.String(id))
+	_ = c.Publish(PresenceTopic, goodbye) // counted; silence tells as well
 	c.heard(backend.Message{}, goodbye)   // our own messages do not come back
 }
 
@@ -221,7 +236,7 @@ func (c *Cluster) present(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			c.announce() // the last numbers
-			_ = c.Publish(presenceTopic, event.New(eventGoodbye, value.String(c.cfg.Name), value.String(c.cfg.ID)))
+			_ = c.Publish(PresenceTopic, event.New(EventGoodbye, value.String(c.cfg.Name), value.String(c.cfg.ID)))
 			return nil
 		case <-c.presence.wake:
 		case <-c.presence.dirty:

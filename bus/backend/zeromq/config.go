@@ -28,6 +28,8 @@ type Config struct {
 	// where Loggers says.
 	ListenLog []string
 	Keys      Keys
+	// Plain: a logger that knows no envelopes, as a real Zeek's; ours.
+	Plain bool
 
 	Linger         time.Duration // linger_ms; default 500 ms
 	XPUBSndHWM     int           // xpub_sndhwm: events towards the broker; default 1000

@@ -236,9 +236,12 @@ func (c *Conn) Listen(logger string, recv func(*record.Batch)) error {
 			return bad(err)
 		}
 	}
+	var tell []zmtp.Property
+	if !c.cfg.Plain {
+		tell = []zmtp.Property{{Name: propertyLogger, Value: "1"}}
+	}
 	pull, err := zmtp.New(zmtp.Config{
-		Type: zmtp.PULL, Bind: bind, Curve: l.curve, Linger: c.cfg.Linger, MaxMessage: maxMessage,
-		Properties: []zmtp.Property{{Name: propertyLogger, Value: "1"}},
+		Type: zmtp.PULL, Bind: bind, Curve: l.curve, Linger: c.cfg.Linger, MaxMessage: maxMessage, Properties: tell,
 	}, zmtp.Deps{Chance: c.deps.Chance, Hooks: zmtp.Hooks{Receive: l.taker, Monitor: l.forget}})
 	if err != nil {
 		return bad(err)

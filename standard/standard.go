@@ -9,11 +9,13 @@ import (
 	"github.com/picket-nsm/picket/policy/builtin"
 	dnslog "github.com/picket-nsm/picket/policy/builtin/dns"
 	ntplog "github.com/picket-nsm/picket/policy/builtin/ntp"
+	snmplog "github.com/picket-nsm/picket/policy/builtin/snmp"
 	sshlog "github.com/picket-nsm/picket/policy/builtin/ssh"
 	sysloglog "github.com/picket-nsm/picket/policy/builtin/syslog"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/dns"
 	"github.com/picket-nsm/picket/traffic/analyzer/ntp"
+	"github.com/picket-nsm/picket/traffic/analyzer/snmp"
 	"github.com/picket-nsm/picket/traffic/analyzer/ssh"
 	"github.com/picket-nsm/picket/traffic/analyzer/syslog"
 )
@@ -36,6 +38,10 @@ func Protocols() []builtin.Protocol {
 		},
 		func(b builtin.Base) []analyzer.Factory {
 			return []analyzer.Factory{syslog.Factory(sysloglog.New(b.Open(sysloglog.Schema())).Handler)}
+		},
+		func(b builtin.Base) []analyzer.Factory {
+			log := snmplog.New(snmplog.Deps{Write: b.Open(snmplog.Schema()), Weird: b.Weird})
+			return []analyzer.Factory{snmp.Factory(log.Handler)}
 		},
 		tlsProtocol,
 		httpProtocol,

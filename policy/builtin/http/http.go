@@ -19,6 +19,7 @@ import (
 
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/files"
+	"github.com/picket-nsm/picket/traffic/format/mime"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
@@ -314,7 +315,9 @@ func (s *conn) header(c analyzer.Conn, h *wire.Header) {
 		c.Weird("missing_HTTP_entity", "", wire.Name)
 		return
 	}
-	i.fileName(h)
+	if mime.NamesFile(h.Name, h.Value) {
+		i.name.b, i.name.set = mime.AppendFileName(i.name.b[:0], h.Value), true
+	}
 }
 
 func (s *conn) entity(c analyzer.Conn, orig, begins bool) {

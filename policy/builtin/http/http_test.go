@@ -12,6 +12,7 @@ import (
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/http"
 	"github.com/picket-nsm/picket/traffic/files"
+	"github.com/picket-nsm/picket/traffic/format/mime"
 	"github.com/picket-nsm/picket/zeek/record"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -154,7 +155,7 @@ func TestFileName(t *testing.T) {
 		`x/y; name="n"`:                            "n",
 		`no file at all`:                           "no file at all",
 	} {
-		if got := string(appendFileName(nil, []byte(v))); got != want {
+		if got := string(mime.AppendFileName(nil, []byte(v))); got != want {
 			t.Errorf("%s: %q, want %q", v, got, want)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/picket-nsm/picket/traffic/format/mime"
+	"github.com/picket-nsm/picket/traffic/format/uri"
 )
 
 // noReason returns what stands for a reason phrase that is not there.
@@ -83,9 +84,9 @@ func wordIs(b []byte, word string) bool { return mime.Is(b, word) }
 
 // requestTail reads what follows the method: URI and version. The URI goes on
 // until the version, whatever is between.
-func (h *http) requestTail(d *direction, l []byte) (uri []byte) {
+func (h *http) requestTail(d *direction, l []byte) []byte {
 	end := 0
-	for end < len(l) && isURIChar(l[end]) {
+	for end < len(l) && uri.IsChar(l[end]) {
 		end++
 	}
 	if h.keyword(l) && end >= len(l) {

@@ -1,31 +1,27 @@
-package http
+package mime
 
 import (
 	"bytes"
 
-	wire "github.com/picket-nsm/picket/traffic/analyzer/http"
-
-	"github.com/picket-nsm/picket/traffic/format/mime"
+	"github.com/picket-nsm/picket/traffic/format/uri"
 )
 
-// fileName takes the name of a file from Content-Disposition or Content-Type.
-func (i *info) fileName(h *wire.Header) {
-	switch {
-	case mime.Is(h.Name, "content-disposition") && findName(h.Value, "filename", true) >= 0,
-		mime.Is(h.Name, "content-type") && findName(h.Value, "name", false) >= 0:
-		i.name.b, i.name.set = appendFileName(i.name.b[:0], h.Value), true
-	}
+// NamesFile reports whether a header field names the file that the part holds:
+// Content-Disposition, or Content-Type as older programs do.
+func NamesFile(name, value []byte) bool {
+	return Is(name, "content-disposition") && findName(value, "filename", true) >= 0 ||
+		Is(name, "content-type") && findName(value, "name", false) >= 0
 }
 
 // findName returns what follows the last "word =", where a star may stand in
 // front of the equals sign; -1 if there is none.
 func findName(v []byte, word string, star bool) int {
 	for at := len(v) - len(word); at >= 0; at-- {
-		if !mime.Is(v[at:at+len(word)], word) {
+		if !Is(v[at:at+len(word)], word) {
 			continue
 		}
 		end := at + len(word)
-		for end < len(v) && mime.IsBlank(v[end]) {
+		for end < len(v) && IsBlank(v[end]) {
 			end++
 		}
 		if star && end < len(v) && v[end] == '*' {
@@ -38,12 +34,12 @@ func findName(v []byte, word string, star bool) int {
 	return -1
 }
 
-// appendFileName appends the file name in a header's value: what follows the
+// AppendFileName appends the file name in a header's value: what follows the
 // last "name=", without quotes, character set and language (RFC 5987).
-func appendFileName(dst, v []byte) []byte {
+func AppendFileName(dst, v []byte) []byte {
 	if at := findName(v, "name", true); at >= 0 {
 		v = v[at:]
-		for len(v) > 0 && mime.IsBlank(v[0]) {
+		for len(v) > 0 && IsBlank(v[0]) {
 			v = v[1:]
 		}
 	}
@@ -56,7 +52,7 @@ func appendFileName(dst, v []byte) []byte {
 	if language(v) {
 		v = v[bytes.LastIndexByte(v, '\'')+1:]
 	}
-	dst, _ = wire.Unescape(dst, v[:min(len(v), maxText)])
+	dst, _ = uri.Unescape(dst, v[:min(len(v), maxFileName)])
 	return dst
 }
 
@@ -70,6 +66,9 @@ func language(v []byte) bool {
 	n = words(v)
 	return n < len(v) && v[n] == '\''
 }
+
+// maxFileName is how many bytes of a name are looked at.
+const maxFileName = 256_001
 
 // words returns how many characters of names v begins with.
 func words(v []byte) int {

@@ -32,7 +32,7 @@ func (n *node) runWorker(ctx context.Context) (err error) {
 	}
 	w, err := wireWorker(wiring{
 		capture: n.spec.Capture, peer: n.spec.Name, source: src, line: out, ledger: n.books, once: once, deps: &n.deps,
-		patience: 5 * time.Second,
+		patience: 5 * time.Second, memory: memoryLimit(),
 	})
 	if err != nil {
 		return err

@@ -34,6 +34,9 @@ type ReadConfig struct {
 // maxOnce bounds the memory of what is reported once: hosts with a weird.
 const maxOnce = 1 << 20
 
+// onceCost is about what one of them takes, in bytes.
+const onceCost = 256
+
 // standalone is the peer column of a Zeek that is no cluster node.
 const standalone = "zeek"
 
@@ -115,7 +118,11 @@ func (r *reading) wire(ctx context.Context, shares []capture.Source) (workers []
 	if err := r.logger(ctx); err != nil {
 		return nil, err
 	}
-	once := weird.NewShared(len(shares), weird.Day, maxOnce)
+	most := maxOnce
+	if n := memoryLimit() / 16 / onceCost; n > 0 {
+		most = min(most, int(n))
+	}
+	once := weird.NewShared(len(shares), weird.Day, most)
 	for i, s := range shares {
 		w, err := r.worker(ctx, fmt.Sprintf("worker-%d", i+1), s, once.Worker(i))
 		if err != nil {
@@ -186,6 +193,7 @@ func (r *reading) worker(ctx context.Context, name string, src capture.Source, o
 	out.ship.Loggers([]string{"logger-1"})
 	w, err := wireWorker(wiring{
 		capture: r.cfg.Capture, peer: standalone, source: src, line: out, ledger: books, once: once, deps: &r.deps,
+		memory: memoryLimit() / int64(r.cfg.Workers),
 	})
 	if err != nil {
 		return nil, err

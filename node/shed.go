@@ -21,14 +21,14 @@ func newShed(l *ledger.Ledger) shed {
 		name string
 		of   func(*flow.Stats) uint64
 	}{
-		{"flow.shed.connections", func(s *flow.Stats) uint64 { return s.ShedConns }},
-		{"flow.shed.segments", func(s *flow.Stats) uint64 { return s.ShedSegments }},
-		{"flow.shed.fragments", func(s *flow.Stats) uint64 { return s.ShedFragments }},
-		{"flow.shed.history", func(s *flow.Stats) uint64 { return s.ShedHistory }},
-		{"flow.shed.analyzers", func(s *flow.Stats) uint64 { return s.ShedAnalyzers }},
-		{"flow.shed.expected", func(s *flow.Stats) uint64 { return s.ShedExpected }},
-		{"flow.shed.detections", func(s *flow.Stats) uint64 { return s.ShedDetections }},
-		{"flow.shed.tunnels", func(s *flow.Stats) uint64 { return s.ShedTunnels }},
+		{ledger.FlowShed + "connections", func(s *flow.Stats) uint64 { return s.ShedConns }},
+		{ledger.FlowShed + "segments", func(s *flow.Stats) uint64 { return s.ShedSegments }},
+		{ledger.FlowShed + "fragments", func(s *flow.Stats) uint64 { return s.ShedFragments }},
+		{ledger.FlowShed + "history", func(s *flow.Stats) uint64 { return s.ShedHistory }},
+		{ledger.FlowShed + "analyzers", func(s *flow.Stats) uint64 { return s.ShedAnalyzers }},
+		{ledger.FlowShed + "expected", func(s *flow.Stats) uint64 { return s.ShedExpected }},
+		{ledger.FlowShed + "detections", func(s *flow.Stats) uint64 { return s.ShedDetections }},
+		{ledger.FlowShed + "tunnels", func(s *flow.Stats) uint64 { return s.ShedTunnels }},
 		{"flow.stopped.ip", func(s *flow.Stats) uint64 { return s.DroppedIP }},
 		{"flow.stopped.checksum", func(s *flow.Stats) uint64 { return s.DroppedChecksum }},
 		{"flow.stopped.header", func(s *flow.Stats) uint64 { return s.DroppedHeader }},

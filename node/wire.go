@@ -62,6 +62,9 @@ func wireWorker(c wiring) (*worker, error) {
 	if nets != nil {
 		cfg.LocalNets = nets
 	}
+	if c.memory > 0 {
+		cfg.Limits = cfg.Limits.Within(c.memory)
+	}
 	table := flow.New(cfg, policy, policy.Analyzers)
 	table.Follow(policy.Files.Deadline())
 
@@ -69,7 +72,7 @@ func wireWorker(c wiring) (*worker, error) {
 		source: c.source, table: table, policy: policy, line: c.line, deps: c.deps, once: c.once, patience: c.patience,
 		report: reporter.New(c.line.open(reporter.Schema())),
 		resume: resume{seq: c.capture.Resume, received: c.capture.ResumeReceived},
-		ledger: c.ledger, count: newCounts(c.ledger), extract: out,
+		ledger: c.ledger, count: newCounts(c.ledger), extract: out, guard: newGuard(memoryLimit()),
 	}
 	live := len(c.capture.Files) == 0
 	if live {
@@ -93,6 +96,7 @@ type wiring struct {
 	ledger  *ledger.Ledger
 	once    weird.Once
 	deps    *Deps
+	memory  int64 // bytes its flows may take; 0: flow's own limits
 
 	patience time.Duration // see worker
 }

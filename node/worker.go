@@ -34,6 +34,7 @@ type worker struct {
 	ledger *ledger.Ledger
 	count  counts
 	resume resume
+	guard  guard
 	now    packet.Time
 
 	extract     *extract.Maker // nil: no files are written
@@ -148,6 +149,9 @@ func (w *worker) tick() {
 	w.count.bytes.Set(s.Bytes)
 	w.count.kernel.Set(s.Dropped)
 	w.count.filter.Set(s.Filtered)
+	if n := w.guard.shed(w.table.Stats().Active); n > 0 {
+		w.table.Shed(n)
+	}
 	t := w.table.Stats()
 	w.count.flows.Set(uint64(t.Active))
 	w.count.shed.note(t)

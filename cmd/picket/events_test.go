@@ -92,7 +92,9 @@ func TestDoorOfACluster(t *testing.T) {
 				t.Fatal(err)
 			}
 			u := m.up("-c", conf, "--read", demo(t), "--pace", "60s")
-			s := m.wait("the door is open", func(s *status.Status) bool { return allReady(s) && len(webSocketDoors(s)) == 1 && webSocketDoors(s)[0].URL != "" })
+			s := m.wait("the door is open", func(s *status.Status) bool {
+				return allReady(s) && len(webSocketDoors(s)) == 1 && webSocketDoors(s)[0].URL != ""
+			})
 			if d := webSocketDoors(s)[0]; d.Node != holder || d.Kind != "websocket" || d.Trouble != "" {
 				t.Errorf("%+v", d)
 			}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/picket-nsm/picket/control/config"
 	"github.com/picket-nsm/picket/internal/ledger"
 	"github.com/picket-nsm/picket/node"
 	"github.com/picket-nsm/picket/standard"
@@ -43,7 +45,7 @@ type readFlags struct {
 	cfg    node.ReadConfig
 	json   bool
 	report string
-	quiet  bool
+	memory config.Size
 }
 
 func readCommand() *cobra.Command {
@@ -71,6 +73,7 @@ func readCommand() *cobra.Command {
 	fl.StringSliceVar(&f.cfg.Capture.Content.Hash, "hash", nil, "hashes of every file, for files.log: md5, sha1, sha256")
 	fl.StringSliceVar(&f.cfg.Capture.Content.Extract, "extract", nil, "types of files to write to disk, as text/html; * for all")
 	fl.StringVar(&f.cfg.Capture.Content.Dir, "extract-dir", "extract_files", "folder for them")
+	fl.TextVar(&f.memory, "memory", config.Size(0), "memory to stay below, as 512MiB: connections silent for long are given up for it, and counted")
 	fl.StringVar(&f.report, "report", "", "what to print at the end: text, json or none (default: text on a terminal)")
 	return cmd
 }
@@ -92,6 +95,12 @@ func (f *readFlags) run(cmd *cobra.Command, args []string) error {
 	case "text", "json", "none":
 	default:
 		return usagef("read: --report %s: must be text, json or none", f.report)
+	}
+	if f.memory != 0 {
+		if least := config.Size(node.LeastMemory); f.memory < least {
+			return usagef("read: --memory %s: want at least %s", f.memory, least)
+		}
+		debug.SetMemoryLimit(node.GoLimit(int64(f.memory)))
 	}
 	if err := os.MkdirAll(f.cfg.Dir, 0o755); err != nil {
 		return fmt.Errorf("read: folder for the logs: %w", err)

@@ -106,8 +106,8 @@ func (c Config) Problems() []Problem {
 	if c.Supervisor.OutputSize < 64<<10 {
 		bad("supervisor.output_size", "%s: want at least 64KiB", c.Supervisor.OutputSize)
 	}
-	if m := c.Supervisor.Memory; m != 0 && m < 32<<20 {
-		bad("supervisor.memory", "%s: want at least 32MiB, or 0 for none", m)
+	if m := c.Supervisor.Memory; m != 0 && m < 48<<20 { // node.LeastMemory
+		bad("supervisor.memory", "%s: want at least 48MiB, or 0 for none", m)
 	}
 	return out
 }

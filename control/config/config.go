@@ -109,7 +109,7 @@ type Supervisor struct {
 	HealthyAfter Duration `toml:"healthy_after" json:"healthy_after" doc:"A node that was ready this long starts counting its failures from new."`
 	OutputSize   Size     `toml:"output_size" json:"output_size" doc:"A node's stdout.log or stderr.log that grows beyond this is cut to its second half."`
 	OutputLives  int      `toml:"output_lives" json:"output_lives" doc:"How many earlier lives of a node keep their output."`
-	Memory       Size     `toml:"memory" json:"memory" doc:"Memory of one node, near which it collects garbage harder (GOMEMLIMIT). It is no hard limit. 0: none."`
+	Memory       Size     `toml:"memory" json:"memory" doc:"Memory that one node stays below, beside its ring: a worker gives up connections that are silent for long, writes their rows early and counts them (flow.shed). 0: none."`
 }
 
 // API is the sections whose names begin with it.

@@ -131,7 +131,7 @@ func Nodes(in Input) ([]supervisor.Node, error) {
 	var out []supervisor.Node
 	add := func(role, name string, change func(*supervisor.Node)) {
 		n := supervisor.Node{Spec: engine.Spec{
-			Name: name, Role: role, Args: []string{"node", name}, Node: base, Memory: int64(c.Supervisor.Memory),
+			Name: name, Role: role, Args: []string{"node", name}, Node: base, Memory: goLimit(int64(c.Supervisor.Memory)),
 		}}
 		n.Node.Name, n.Node.Role, n.Node.Dir = name, role, filepath.Join(c.Cluster.Spool, name)
 		if change != nil {
@@ -246,4 +246,12 @@ func WebSocket(w config.WebSocket) node.WebSocket {
 		Declarations: w.Declarations, DeclaredOnly: w.DeclaredOnly, PingInterval: ping, MessageBytes: int(w.Message), Rate: w.Rate,
 		Subscriptions: w.Subscriptions, Connections: w.Connections, Handshakes: w.Handshakes, QueueBytes: int(w.Queue),
 	}
+}
+
+// goLimit is the limit of memory for a node's Go runtime. 0: none.
+func goLimit(memory int64) int64 {
+	if memory == 0 {
+		return 0
+	}
+	return node.GoLimit(memory)
 }

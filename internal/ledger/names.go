@@ -13,6 +13,7 @@ const (
 	PacketsLink     = "packets.dropped.link"   // received, of a link type nobody decodes
 	BytesReceived   = "bytes.received"
 	FlowsOpen       = "flows.open" // gauge
+	FlowShed        = "flow.shed." // and what: given up as a limit of memory was reached
 
 	RecordsProduced = "records.produced" // summed: rows taken from policy
 	RecordsBatched  = "records.batched"  // summed: rows in batches that have a number

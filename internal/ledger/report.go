@@ -19,6 +19,9 @@ type Report struct {
 	// lost, though no record had been made of it. The number is as of the last
 	// block of packets. Records made later of those that went on begin in the middle.
 	Connections []Lost `json:"connections,omitempty"`
+	// What workers gave up to stay within their memory, by name (flow.Stats): rows
+	// are there, but say less than they could.
+	Shed map[string]uint64 `json:"shed,omitempty"`
 
 	PacketTotal Line `json:"packet_total"`
 	RecordTotal Line `json:"record_total"`
@@ -157,6 +160,9 @@ func (r *Report) Text(w io.Writer) error {
 	reasons(&b, "packets", &r.PacketTotal)
 	for _, x := range r.Connections {
 		fmt.Fprintf(&b, "lost: about %d connections of %s, %s; of those that went on, the rows begin later\n", x.Count, x.Node, x.Why)
+	}
+	for _, what := range slices.Sorted(maps.Keys(r.Shed)) {
+		fmt.Fprintf(&b, "shed: %d %s, to stay within the memory\n", r.Shed[what], what)
 	}
 	reasons(&b, "records", &r.RecordTotal)
 	for _, f := range r.Foreign {

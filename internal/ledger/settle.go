@@ -130,6 +130,12 @@ func (b *books) packets(s *Snapshot) {
 		if why, ok := strings.CutPrefix(name, "packets.dropped."); ok && v > 0 {
 			l.Dropped[why] = v
 		}
+		if what, ok := strings.CutPrefix(name, FlowShed); ok && v > 0 {
+			if b.r.Shed == nil {
+				b.r.Shed = map[string]uint64{}
+			}
+			b.r.Shed[what] += v
+		}
 	}
 	rest := int64(read) - int64(l.Written) - int64(sum(l.Dropped))
 	switch {

@@ -36,7 +36,7 @@ type conn struct {
 	hist        [30]byte
 }
 
-type connFlags uint8
+type connFlags uint16
 
 const (
 	flagLive      connFlags = 1 << iota
@@ -46,6 +46,8 @@ const (
 	flagLongHist            // the history continues in the side table
 	flagDetect              // signatures are matched
 	flagInside              // it was seen in a tunnel
+	flagPort                // the analyzers of its responder port come with its first bytes
+	flagPortHi              // that responder was the hi end
 )
 
 // end returns which end sent a packet whose source is the hi end or not.

@@ -28,23 +28,37 @@ type attached struct {
 }
 
 // attach gives a new connection the analyzers that were expected for it or that
-// its responder port has, and a look at its first bytes.
+// its responder port has, and a look at its first bytes. Those of a TCP port
+// come when there are bytes: most SYNs of a scan or a flood get no answer.
 func (t *Table) attach(slot uint32, c *conn) {
 	t.setCur(slot, c)
 	proto := transport(c.key.proto())
-	if len(t.expected.list) == 0 || !t.attachExpected(c, proto) {
-		ports := t.choices.udp
-		if proto == value.ProtoTCP {
-			ports = t.choices.tcp
-		}
-		if !t.cfg.Detection.IgnorePorts {
-			for _, i := range ports[c.key.port(1-c.orig)] {
+	if (len(t.expected.list) == 0 || !t.attachExpected(c, proto)) && !t.cfg.Detection.IgnorePorts {
+		if proto != value.ProtoTCP {
+			for _, i := range t.choices.udp[c.key.port(1-c.orig)] {
 				t.add(c, i, 0, proto)
+			}
+		} else if len(t.choices.tcp[c.key.port(1-c.orig)]) > 0 {
+			c.flags |= flagAnalyzers | flagPort
+			if c.orig == 0 {
+				c.flags |= flagPortHi
 			}
 		}
 	}
 	if t.detection(proto).any {
 		c.flags |= flagAnalyzers | flagDetect
+	}
+}
+
+// attachPort adds the analyzers that the first responder's TCP port has.
+func (t *Table) attachPort(c *conn) {
+	resp := uint8(0)
+	if c.flags&flagPortHi != 0 {
+		resp = 1
+	}
+	c.flags &^= flagPort
+	for _, i := range t.choices.tcp[c.key.port(resp)] {
+		t.add(c, i, 0, value.ProtoTCP)
 	}
 }
 
@@ -128,6 +142,9 @@ func (t *Table) end(c *Conn, s *side, n uint32) {
 func (t *Table) deliver(c *conn, e uint8, data []byte, n uint64) {
 	if c.flags&flagAnalyzers == 0 {
 		return
+	}
+	if c.flags&flagPort != 0 {
+		t.attachPort(c)
 	}
 	orig := e == c.orig
 	wanted := false

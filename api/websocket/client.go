@@ -18,6 +18,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/picket-nsm/picket/api/access"
 	"github.com/picket-nsm/picket/zeek/declare"
 	"github.com/picket-nsm/picket/zeek/event"
 	"github.com/picket-nsm/picket/zeek/eventjson"
@@ -30,7 +31,7 @@ type client struct {
 	number uint64
 	id     string
 	remote netip.AddrPort
-	who    *identity
+	who    *access.Client
 	app    string
 	hasApp bool
 	style  eventjson.Style
@@ -146,7 +147,7 @@ func (c *client) read() {
 		}
 		c.server.metrics.bytesIn.Add(uint64(len(text)))
 		if !utf8.Valid(text) {
-			c.server.refusals.add(refuseText, c.id+": a message that is not UTF-8", c.remote)
+			c.server.refusals.Add(refuseText, c.id+": a message that is not UTF-8", c.remote)
 			c.end(closing{code: 1007, reason: "Invalid UTF-8 in message", say: true})
 			return
 		}
@@ -203,7 +204,7 @@ func (c *client) why(err error) closing {
 		if errors.Is(err, websocket.ErrMessageTooBig) {
 			reason = refuseLarge
 		}
-		c.server.refusals.add(reason, c.id+": "+said.reason, c.remote)
+		c.server.refusals.Add(reason, c.id+": "+said.reason, c.remote)
 		said.linger = true
 		return said
 	}
@@ -211,7 +212,7 @@ func (c *client) why(err error) closing {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &network) {
 		return closing{code: 1006, reason: "Abnormal closure"}
 	}
-	c.server.refusals.add(refuseFrame, c.id+": "+err.Error(), c.remote)
+	c.server.refusals.Add(refuseFrame, c.id+": "+err.Error(), c.remote)
 	return closing{code: 1002, reason: "Bad frame", say: true}
 }
 
@@ -314,8 +315,8 @@ func (c *client) subscribe(text []byte) {
 			refuse(refuseMany, codeLimit, fmt.Sprintf("a subscription of %d bytes, where %d are the most", len(t), maxTopic))
 			return
 		}
-		if !c.who.maySubscribe(t) {
-			refuse(refuseSubscribe, codeDenied, clip("client "+c.who.name+" may not subscribe to "+t, 110))
+		if !c.who.MaySubscribe(t) {
+			refuse(refuseSubscribe, codeDenied, access.Clip("client "+c.who.Name+" may not subscribe to "+t, 110))
 			return
 		}
 	}
@@ -330,7 +331,7 @@ func (c *client) subscribe(text []byte) {
 	}
 	if err != nil {
 		if c.ctx.Err() == nil {
-			s.refusals.add(refuseSubscribe, c.id+": "+err.Error(), c.remote)
+			s.refusals.Add(refuseSubscribe, c.id+": "+err.Error(), c.remote)
 			c.end(closing{code: 1011, reason: "Could not subscribe. Something bad happened!", say: true})
 		}
 		return

@@ -2,16 +2,12 @@ package websocket
 
 import (
 	"cmp"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
-	"syscall"
 	"time"
 
+	"github.com/picket-nsm/picket/api/access"
 	"github.com/picket-nsm/picket/zeek/declare"
 )
 
@@ -80,40 +76,14 @@ func (c Config) Check() error {
 }
 
 // load reads the files, and checks what stands between us and strangers.
-func (s *Server) load() error {
-	host, _, err := net.SplitHostPort(s.cfg.Listen)
+func (s *Server) load() (err error) {
+	c := s.cfg
+	s.gate, err = access.NewGate(access.Config{
+		Name: "websocket api", Section: "api.websocket", Example: DefaultListen, Secret: "tokens and events",
+		Listen: c.Listen, Cert: c.Cert, Key: c.Key, ClientCA: c.ClientCA, ACL: c.ACL, Hosts: c.Hosts, Origins: c.Origins,
+	})
 	if err != nil {
-		return fmt.Errorf("listen %q: want address and port, as %s", s.cfg.Listen, DefaultListen)
-	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil && host != "localhost" {
-		return fmt.Errorf("listen %q: want the address as a number, as %s", s.cfg.Listen, DefaultListen)
-	}
-	s.local = host == "localhost" || ip.IsLoopback()
-	if (s.cfg.Cert == "") != (s.cfg.Key == "") {
-		return errors.New("cert and key belong together")
-	}
-	if !s.local && s.cfg.ACL == "" {
-		return fmt.Errorf("listen %s: not loopback, so an acl file must say who may do what", s.cfg.Listen)
-	}
-	if !s.local && s.cfg.Cert == "" {
-		return fmt.Errorf("listen %s: not loopback, so cert and key are needed: tokens and events would be readable on the way", s.cfg.Listen)
-	}
-	if s.cfg.ClientCA != "" && (s.cfg.Cert == "" || s.cfg.ACL == "") {
-		return errors.New("client_ca needs cert and key, and an acl file that names the certificates")
-	}
-	if s.cfg.ACL != "" {
-		if s.acl, err = readACL(s.cfg.ACL); err != nil {
-			return err
-		}
-		if s.acl.certificates() && s.cfg.ClientCA == "" {
-			return fmt.Errorf("acl %s names certificates: say client_ca, who signs them", s.cfg.ACL)
-		}
-	}
-	if s.cfg.Cert != "" {
-		if err := s.loadTLS(); err != nil {
-			return err
-		}
+		return err
 	}
 	if len(s.cfg.Declarations) == 0 {
 		if s.cfg.DeclaredOnly {
@@ -133,42 +103,4 @@ func (s *Server) load() error {
 		return fmt.Errorf("declarations: %w", err)
 	}
 	return nil
-}
-
-func (s *Server) loadTLS() error {
-	cert, err := tls.LoadX509KeyPair(s.cfg.Cert, s.cfg.Key)
-	if err != nil {
-		return fmt.Errorf("certificate %s: %w", s.cfg.Cert, err)
-	}
-	s.tls = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
-	if s.cfg.ClientCA == "" {
-		return nil
-	}
-	pem, err := os.ReadFile(s.cfg.ClientCA)
-	if err != nil {
-		return fmt.Errorf("client_ca: %w", err)
-	}
-	s.tls.ClientCAs = x509.NewCertPool()
-	if !s.tls.ClientCAs.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("client_ca %s: no certificate in it", s.cfg.ClientCA)
-	}
-	s.tls.ClientAuth = tls.VerifyClientCertIfGiven // a token will do, too
-	return nil
-}
-
-// listenError says who is in the way, and what to do.
-func (s *Server) listenError(err error) error {
-	if !errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("open websocket api: %w", err)
-	}
-	who := "another process"
-	host, port, _ := net.SplitHostPort(s.cfg.Listen)
-	if host == "localhost" {
-		host = "127.0.0.1"
-	}
-	if a, bad := netip.ParseAddrPort(net.JoinHostPort(host, port)); bad == nil && s.deps.Holder != nil {
-		who = cmp.Or(s.deps.Holder(a), who)
-	}
-	return fmt.Errorf("open websocket api: %s is taken by %s; give listen in [api.websocket] another port, or \"\" to do without: %w",
-		s.cfg.Listen, who, syscall.EADDRINUSE)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/picket-nsm/picket/api/access"
 	"github.com/picket-nsm/picket/bus/backend"
 	"github.com/picket-nsm/picket/zeek/event"
 	"github.com/picket-nsm/picket/zeek/eventjson"
@@ -131,8 +132,8 @@ func (c *client) event(text []byte) {
 		c.complain(refusePublish, codeDenied, fmt.Sprintf("a topic of %d bytes, where %d are the most", len(topic), maxTopic), "")
 		return
 	}
-	if !c.who.mayPublish(topic) {
-		c.complain(refusePublish, codeDenied, "client "+c.who.name+" may not publish to "+clip(topic, 100), "")
+	if !c.who.MayPublish(topic) {
+		c.complain(refusePublish, codeDenied, "client "+c.who.Name+" may not publish to "+access.Clip(topic, 100), "")
 		return
 	}
 	if strings.HasPrefix(e.Name, ownEvents) {
@@ -141,7 +142,7 @@ func (c *client) event(text []byte) {
 	}
 	s.metrics.eventsIn.Add(1)
 	if problem := s.publish(c.ctx, c, topic, &e); problem != "" {
-		c.send(eventjson.AppendError(nil, codePublish, clip(problem, 200), ""))
+		c.send(eventjson.AppendError(nil, codePublish, access.Clip(problem, 200), ""))
 	}
 }
 
@@ -177,7 +178,7 @@ func (s *Server) fit(e *event.Event) (problem string) {
 
 // complain counts a refusal and tells the client.
 func (c *client) complain(reason, code, context, detail string) {
-	c.server.refusals.add(reason, strings.TrimSuffix(c.id+": "+context+": "+detail, ": "), c.remote)
+	c.server.refusals.Add(reason, strings.TrimSuffix(c.id+": "+context+": "+detail, ": "), c.remote)
 	if c.style != eventjson.Named {
 		detail = "" // Zeek has none, and clients might compare
 	}

@@ -2,13 +2,9 @@ package websocket
 
 import (
 	"fmt"
-	"log/slog"
 	"maps"
-	"net/netip"
-	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // metrics are the door's counters.
@@ -51,19 +47,14 @@ func (s *Server) Counters() map[string]uint64 {
 	out["bytes.out"] = m.bytesOut.Load()
 	out["slowed"] = m.slowed.Load()
 	out["pings"] = m.pings.Load()
-	out["handshakes"] = s.halfOpen.size()
+	out["handshakes"] = s.halfOpen.Size()
 	out["subscriptions"] = s.topics.size()
 	return out
 }
 
-// Reasons why something is refused.
+// Reasons why something is refused, besides those of package access.
 const (
 	refuseConnections = "connections"
-	refuseHandshakes  = "handshakes"
-	refuseUnfinished  = "unfinished"
-	refuseHost        = "host"
-	refuseOrigin      = "origin"
-	refuseToken       = "token"
 	refuseUpgrade     = "upgrade"
 	refusePath        = "path"
 	refuseApplication = "application"
@@ -86,80 +77,6 @@ const (
 	dropCodec   = "unknown_codec"
 	dropBus     = "bus" // a client's, that the bus did not take
 )
-
-// refusals counts and logs what is refused: the first of a kind at once, the
-// others at most once a second with their number, so that whoever knocks at a
-// rate fills no disk.
-type refusals struct {
-	log     *slog.Logger
-	now     func() time.Time
-	metrics *metrics
-
-	mu    sync.Mutex
-	kinds map[string]*refusal
-}
-
-type refusal struct {
-	last time.Time
-	more int
-	what string
-	from netip.AddrPort
-}
-
-func (r *refusals) init(log *slog.Logger, now func() time.Time, m *metrics) {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	r.log, r.now, r.metrics, r.kinds = log, now, m, map[string]*refusal{}
-}
-
-// add notes a refusal; what says it to people.
-func (r *refusals) add(reason, what string, from netip.AddrPort) {
-	r.metrics.count("refused."+reason, 1)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	k := r.kinds[reason]
-	now := r.now()
-	if k == nil {
-		k = &refusal{}
-		r.kinds[reason] = k
-	} else if now.Sub(k.last) < time.Second {
-		k.more++
-		k.what, k.from = what, from
-		return
-	}
-	r.line(reason, what, from, k.more)
-	k.last, k.more = now, 0
-}
-
-// flush logs what is still held back.
-func (r *refusals) flush() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for reason, k := range r.kinds {
-		if k.more > 0 {
-			r.line(reason, k.what, k.from, k.more-1)
-			k.more = 0
-		}
-	}
-}
-
-func (r *refusals) line(reason, what string, from netip.AddrPort, more int) {
-	attrs := []any{"reason", reason, "from", from.String()}
-	if more > 0 {
-		attrs = append(attrs, "more", more)
-	}
-	r.log.Warn("websocket: refused: "+clip(what, 300), attrs...)
-}
-
-// clip shortens text of strangers for a log line.
-func clip(s string, n int) string {
-	if len(s) > n {
-		s = s[:n] + "..."
-	}
-	q := strconv.Quote(s)
-	return q[1 : len(q)-1]
-}
 
 // endpoint is a client in cluster.log.
 func (c *client) endpoint() string {

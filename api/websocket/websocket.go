@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/picket-nsm/picket/api/access"
 	"github.com/picket-nsm/picket/bus/backend"
 	"github.com/picket-nsm/picket/bus/codec"
 	"github.com/picket-nsm/picket/zeek/declare"
@@ -51,18 +52,16 @@ type Deps struct {
 type Server struct {
 	cfg    Config
 	deps   Deps
-	tls    *tls.Config
-	acl    *acl // nil: everybody may do everything
+	gate   *access.Gate // without an acl file everybody may do everything
 	decl   *declare.Set
 	codecs map[string]codec.Codec
-	local  bool // bound to loopback
 
 	listener net.Listener
 	http     *http.Server
-	halfOpen halfOpen
+	halfOpen *access.HalfOpen
 	topics   topics
 	metrics  metrics
-	refusals refusals
+	refusals *access.Refusals
 
 	batches sync.Pool    // *[]byte, for writers
 	crowd   atomic.Int64 // len(clients), for writers
@@ -87,23 +86,22 @@ func New(cfg Config, d Deps) (*Server, error) {
 		return nil, fmt.Errorf("open websocket api: %w", err)
 	}
 	s.topics.init(d.Bus)
-	s.refusals.init(d.Log, d.Now, &s.metrics)
-	s.halfOpen.init(cfg.Handshakes, &s.refusals)
+	s.refusals = access.NewRefusals(d.Now, s.metrics.count, access.LogRefusals(d.Log, "websocket"))
+	s.halfOpen = access.NewHalfOpen(cfg.Handshakes, s.refusals)
 	d.Bus.Receive(s.receive)
 	return s, nil
 }
 
 // Listen opens the port and returns the URL. Connections wait until Run.
 func (s *Server) Listen() (url string, err error) {
-	l, err := net.Listen("tcp", s.cfg.Listen)
+	l, err := s.gate.Listen(access.Port{Holder: s.deps.Holder})
 	if err != nil {
-		return "", s.listenError(err)
+		return "", err
 	}
 	s.listener = l
 	scheme := "ws"
-	if s.tls != nil {
+	if s.gate.TLS != nil {
 		scheme = "wss"
-		s.listener = tls.NewListener(l, s.tls)
 	}
 	return scheme + "://" + l.Addr().String() + PathV1, nil
 }
@@ -120,8 +118,8 @@ func (s *Server) Run(ctx context.Context) error {
 		IdleTimeout:                  handshakeTime,
 		MaxHeaderBytes:               maxHeader,
 		ErrorLog:                     slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // ConnState counts and logs
-		ConnState:                    s.halfOpen.state,
-		ConnContext:                  withConn,
+		ConnState:                    s.halfOpen.State,
+		ConnContext:                  s.halfOpen.Conn,
 		TLSNextProto:                 map[string]func(*http.Server, *tls.Conn, http.Handler){}, // no HTTP/2
 		DisableGeneralOptionsHandler: true,
 	}
@@ -140,7 +138,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.terminate()
 	stop()
 	running.Wait()
-	s.refusals.flush()
+	s.refusals.Flush()
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("run websocket api: %w", err)
 	}

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -13,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/picket-nsm/picket/host/status"
 )
 
 const logsLong = `Show what a node has printed: its stdout.log and stderr.log in the spool. These
@@ -41,12 +40,12 @@ func logsCommand() *cobra.Command {
 			if previous {
 				end = ".1"
 			}
-			var tails []*tail
+			var tails []*status.Tail
 			for _, name := range []string{"stdout.log", "stderr.log"} {
-				tails = append(tails, &tail{path: filepath.Join(dir, name+end)})
+				tails = append(tails, &status.Tail{Path: filepath.Join(dir, name+end)})
 			}
 			for _, t := range tails {
-				if err := t.last(cmd.OutOrStdout(), n); err != nil {
+				if err := t.Last(cmd.OutOrStdout(), n); err != nil {
 					return fmt.Errorf("logs %s: %w", args[0], err)
 				}
 			}
@@ -64,7 +63,7 @@ func logsCommand() *cobra.Command {
 					return nil
 				}
 				for _, t := range tails {
-					if err := t.more(cmd.OutOrStdout()); err != nil {
+					if err := t.More(cmd.OutOrStdout()); err != nil {
 						return fmt.Errorf("logs %s: %w", args[0], err)
 					}
 				}
@@ -76,67 +75,4 @@ func logsCommand() *cobra.Command {
 	cmd.Flags().BoolVarP(&previous, "previous", "p", false, "show the life before this one")
 	cmd.Flags().IntVarP(&n, "lines", "n", 20, "how many lines of each file to begin with")
 	return cmd
-}
-
-// tail follows a file by name, over restarts and cuts.
-type tail struct {
-	path string
-	info os.FileInfo
-	at   int64
-}
-
-// tailWindow is how far back lines are looked for.
-const tailWindow = 1 << 20
-
-func (t *tail) last(w io.Writer, n int) error {
-	f, err := os.Open(t.path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if t.info, err = f.Stat(); err != nil {
-		return err
-	}
-	from := max(0, t.info.Size()-tailWindow)
-	text := make([]byte, t.info.Size()-from)
-	k, err := f.ReadAt(text, from)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	text = text[:k]
-	t.at = from + int64(k)
-	for i := len(bytes.TrimRight(text, "\n")); i >= 0; {
-		if n--; n < 0 {
-			text = text[i+1:]
-			break
-		}
-		i = bytes.LastIndexByte(text[:i], '\n')
-	}
-	_, err = w.Write(text)
-	return err
-}
-
-func (t *tail) more(w io.Writer) error {
-	f, err := os.Open(t.path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil // between two lives
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if t.info != nil && !os.SameFile(info, t.info) || info.Size() < t.at {
-		t.at = 0
-	}
-	t.info = info
-	k, err := io.Copy(w, io.NewSectionReader(f, t.at, info.Size()-t.at))
-	t.at += k
-	return err
 }

@@ -12,12 +12,16 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/picket-nsm/picket/host/audit"
 )
 
 // Request is one line of JSON sent to the control socket.
 type Request struct {
 	Op   string `json:"op"` // status, stop, kill, restart
 	Node string `json:"node,omitempty"`
+	// As is who asks, where the caller asks for somebody else; nil: the caller.
+	As *audit.Actor `json:"as,omitempty"`
 }
 
 // Reply is the one line that comes back.
@@ -33,11 +37,12 @@ const (
 )
 
 // Control is the supervisor's only door: a unix socket in the spool that only
-// its owner can open.
+// its owner can open. What is asked for there goes into the audit log.
 type Control struct {
-	l    net.Listener
-	sup  *Supervisor
-	slot chan struct{}
+	l     *net.UnixListener
+	sup   *Supervisor
+	audit *audit.Log
+	slot  chan struct{}
 }
 
 // Listen opens the control socket of a spool that this process holds.
@@ -60,7 +65,7 @@ func Listen(s *Spool, sup *Supervisor) (*Control, error) {
 		l.Close()
 		return nil, fmt.Errorf("open control socket: %w", err)
 	}
-	return &Control{l: l, sup: sup, slot: make(chan struct{}, maxConnection)}, nil
+	return &Control{l: l, sup: sup, audit: audit.New(s.Dir, nil), slot: make(chan struct{}, maxConnection)}, nil
 }
 
 // Run answers requests until ctx ends.
@@ -71,7 +76,7 @@ func (c *Control) Run(ctx context.Context) error {
 	defer stop()
 	defer c.l.Close()
 	for {
-		conn, err := c.l.Accept()
+		conn, err := c.l.AcceptUnix()
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil
@@ -94,7 +99,7 @@ func (c *Control) Run(ctx context.Context) error {
 	}
 }
 
-func (c *Control) serve(ctx context.Context, conn net.Conn) {
+func (c *Control) serve(ctx context.Context, conn *net.UnixConn) {
 	_ = conn.SetDeadline(time.Now().Add(requestIn))
 	line, err := bufio.NewReader(io.LimitReader(conn, maxRequest)).ReadBytes('\n')
 	if err != nil {
@@ -104,7 +109,10 @@ func (c *Control) serve(ctx context.Context, conn net.Conn) {
 	var r Reply
 	if err := json.Unmarshal(line, &q); err != nil {
 		r.Error = "request: " + err.Error()
-	} else if err := c.do(ctx, q, &r); err != nil {
+	} else if q.Op == opStatus {
+		st := c.sup.State()
+		r.State = &st
+	} else if err := c.operate(ctx, q, conn); err != nil {
 		r.Error = err.Error()
 	}
 	text, err := json.Marshal(r)
@@ -114,14 +122,36 @@ func (c *Control) serve(ctx context.Context, conn net.Conn) {
 	_, _ = conn.Write(append(text, '\n'))
 }
 
-func (c *Control) do(ctx context.Context, q Request, r *Reply) error {
+// opStatus changes nothing, and is not recorded.
+const opStatus = "status"
+
+// operate does what is asked and records it. What a door asks for in somebody's
+// name is not done where it cannot be recorded; the owner of the socket, who
+// could as well send signals, is not held up by a full disk.
+func (c *Control) operate(ctx context.Context, q Request, conn *net.UnixConn) error {
+	e := audit.Entry{Op: q.Op, On: q.Node, Outcome: audit.Done}
+	if q.As != nil {
+		e.Actor = *q.As
+		if err := c.audit.Ready(); err != nil {
+			return fmt.Errorf("%s: refused, as it could not be recorded: %w", q.Op, err)
+		}
+	} else {
+		e.Actor = peer(conn)
+	}
+	err := c.do(ctx, q)
+	if err != nil {
+		e.Outcome, e.Error = audit.Failed, err.Error()
+	}
+	if err := c.audit.Add(e); err != nil && c.sup.deps.Log != nil {
+		c.sup.deps.Log.Error(err.Error())
+	}
+	return err
+}
+
+func (c *Control) do(ctx context.Context, q Request) error {
 	ctx, cancel := context.WithTimeout(ctx, requestIn)
 	defer cancel()
 	switch q.Op {
-	case "status":
-		st := c.sup.State()
-		r.State = &st
-		return nil
 	case "stop":
 		return c.sup.Stop(ctx)
 	case "kill":
@@ -131,6 +161,12 @@ func (c *Control) do(ctx context.Context, q Request, r *Reply) error {
 	}
 	return fmt.Errorf("request: unknown op %q; there are status, stop, kill and restart", q.Op)
 }
+
+// AnswerError is what the supervisor answered: it got the request, and has
+// recorded it.
+type AnswerError struct{ Text string }
+
+func (e *AnswerError) Error() string { return e.Text }
 
 // Ask sends one request to the supervisor of a spool. ErrNotRunning: none works there.
 func Ask(ctx context.Context, dir string, q Request) (Reply, error) {
@@ -165,7 +201,7 @@ func Ask(ctx context.Context, dir string, q Request) (Reply, error) {
 		return r, fmt.Errorf("ask supervisor: %w", err)
 	}
 	if r.Error != "" {
-		return r, errors.New(r.Error)
+		return r, &AnswerError{r.Error}
 	}
 	return r, nil
 }

@@ -12,6 +12,20 @@ import (
 // Doors says which doors a node or hub holds.
 type Doors struct {
 	WebSocket *WebSocket `json:"websocket,omitempty"`
+	Control   *Control   `json:"control,omitempty"`
+}
+
+// Control is the settings of the door through which the cluster is operated from
+// elsewhere: those of package api/access, and the folder of the nodes' folders.
+type Control struct {
+	Listen   string   `json:"listen"`
+	Cert     string   `json:"cert,omitempty"`
+	Key      string   `json:"key,omitempty"`
+	ClientCA string   `json:"client_ca,omitempty"`
+	ACL      string   `json:"acl,omitempty"`
+	Origins  []string `json:"origins,omitempty"`
+
+	Spool string `json:"spool"`
 }
 
 // WebSocket is the settings of package api/websocket, field by field.

@@ -29,11 +29,24 @@ const (
 // openDoors opens the doors that a node's or the hub's spec names and serves
 // until ctx ends. A door that does not open is tried again, and status says why.
 func openDoors(ctx context.Context, w node.Doorway) {
-	cfg := w.Spec.Doors.WebSocket
-	if cfg == nil {
-		return
+	var open sync.WaitGroup
+	if cfg := w.Spec.Doors.WebSocket; cfg != nil {
+		open.Go(func() {
+			keepDoor(ctx, w, doorWebSocket, func(up func(string)) error { return serveWebSocket(ctx, w, *cfg, up) })
+		})
 	}
-	note := status.Door{Kind: doorWebSocket, Node: w.Spec.Name, PID: os.Getpid()}
+	if cfg := w.Spec.Doors.Control; cfg != nil {
+		open.Go(func() {
+			keepDoor(ctx, w, doorControl, func(up func(string)) error { return serveControl(ctx, w, *cfg, up) })
+		})
+	}
+	open.Wait()
+}
+
+// keepDoor serves one door until ctx ends, tells where it is, and tries again
+// while it does not open.
+func keepDoor(ctx context.Context, w node.Doorway, kind string, serve func(up func(url string)) error) {
+	note := status.Door{Kind: kind, Node: w.Spec.Name, PID: os.Getpid()}
 	tell := func(url, trouble string) {
 		if note.URL == url && note.Trouble == trouble {
 			return
@@ -47,7 +60,7 @@ func openDoors(ctx context.Context, w node.Doorway) {
 		}
 	}
 	for ctx.Err() == nil {
-		if err := serveWebSocket(ctx, w, *cfg, func(url string) { tell(url, "") }); err != nil {
+		if err := serve(func(url string) { tell(url, "") }); err != nil {
 			tell("", err.Error())
 		}
 		select {
@@ -55,7 +68,7 @@ func openDoors(ctx context.Context, w node.Doorway) {
 		case <-time.After(doorRetry):
 		}
 	}
-	if err := status.RemoveDoor(w.Spec.Dir, doorWebSocket); err != nil {
+	if err := status.RemoveDoor(w.Spec.Dir, kind); err != nil {
 		w.Log.Error(err.Error())
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/picket-nsm/picket/api/access"
 	"github.com/picket-nsm/picket/api/websocket"
 	"github.com/picket-nsm/picket/control/plan"
 	"github.com/picket-nsm/picket/host/supervisor"
@@ -118,6 +119,17 @@ func preflight(in plan.Input) findings {
 		} else if err == nil {
 			l.Close()
 			add("ok", "api.websocket.listen", "%s is free", w.Listen)
+		}
+	}
+	if x := c.API.Control; x.Listen != "" {
+		if _, err := access.NewGate(controlAccess(plan.Control(c))); err != nil {
+			add("fail", "api.control", "%v", err)
+		} else {
+			add("ok", "api.control", "%s says who may operate", x.ACL)
+		}
+	} else if x.ACL != "" {
+		if _, err := access.ReadACL(x.ACL); err != nil {
+			add("fail", "api.control.acl", "%v", err)
 		}
 	}
 	if supervisor.Held(c.Cluster.Spool) {

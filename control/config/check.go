@@ -81,6 +81,7 @@ func (c Config) Problems() []Problem {
 	c.bus(bad)
 	c.zeek(bad, oneOf)
 	c.API.WebSocket.problems(bad)
+	c.API.Control.problems(bad)
 	c.Metrics.problems(bad)
 	for _, d := range []struct {
 		key string
@@ -261,6 +262,7 @@ func (c *Config) Paths() []*string {
 		&c.Cluster.Spool, &c.Logs.Dir, &c.Logs.Archive, &c.Files.Dir,
 		&c.Bus.TokenFile, &c.Bus.CA, &c.Bus.Cert, &c.Bus.Key, &c.Bus.ZeroMQ.CurveDir,
 		&w.Cert, &w.Key, &w.ClientCA, &w.ACL,
+		&c.API.Control.Cert, &c.API.Control.Key, &c.API.Control.ClientCA, &c.API.Control.ACL,
 	}
 	w.Declarations = slices.Clone(w.Declarations)
 	for i := range w.Declarations {

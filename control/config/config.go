@@ -115,6 +115,17 @@ type Supervisor struct {
 // API is the sections whose names begin with it.
 type API struct {
 	WebSocket WebSocket `toml:"websocket" json:"websocket" doc:"Zeek's WebSocket API: programs get and publish events. docs/howto/use-the-websocket-api.md"`
+	Control   Control   `toml:"control" json:"control" doc:"Who may operate the cluster from elsewhere, or from a web page: picket status, top, logs, restart and stop with --url. docs/howto/operate-from-elsewhere.md"`
+}
+
+// Control is the section [api.control].
+type Control struct {
+	ACL      string   `toml:"acl" json:"acl" doc:"File that says who may read and who may operate, by token or certificate; the dashboard goes by it, too. Empty: only the owner of the spool operates, on this machine."`
+	Listen   string   `toml:"listen" json:"listen" doc:"Address and port; the hub holds it, or the manager where there is no hub of ours. It needs acl, cert and key. Empty: nobody operates from elsewhere."`
+	Cert     string   `toml:"cert" json:"cert" doc:"PEM file with the server's certificate."`
+	Key      string   `toml:"key" json:"key" doc:"PEM file with the key of cert."`
+	ClientCA string   `toml:"client_ca" json:"client_ca" doc:"PEM file with the authority whose client certificates are taken in place of tokens."`
+	Origins  []string `toml:"origins" json:"origins" doc:"Origins of web pages that may ask, as [\"https://soc.example\"]. Others are refused."`
 }
 
 // WebSocket is the section [api.websocket].

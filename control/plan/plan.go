@@ -172,6 +172,7 @@ func Nodes(in Input) ([]supervisor.Node, error) {
 		return nil, fmt.Errorf("plan cluster %s: %w", c.Cluster.Name, err)
 	}
 	metrics(c, out)
+	remote(c, out)
 	return out, nil
 }
 
@@ -191,6 +192,32 @@ func doors(c config.Config, nodes []supervisor.Node) error {
 		return nil
 	}
 	return fmt.Errorf("api.websocket.node: no node %q; there are %s", w.Node, strings.Join(names, ", "))
+}
+
+// remote has the hub hold the door for operators elsewhere, or the manager where
+// there is no hub of ours.
+func remote(c config.Config, nodes []supervisor.Node) {
+	if c.API.Control.Listen == "" {
+		return
+	}
+	role := "hub"
+	if c.Bus.URL != "" {
+		role = "manager"
+	}
+	for i := range nodes {
+		if nodes[i].Role == role {
+			door := Control(c)
+			nodes[i].Node.Doors.Control = &door
+		}
+	}
+}
+
+// Control is what the node that holds the door is told.
+func Control(c config.Config) node.Control {
+	x := c.API.Control
+	return node.Control{
+		Listen: x.Listen, Cert: x.Cert, Key: x.Key, ClientCA: x.ClientCA, ACL: x.ACL, Origins: x.Origins, Spool: c.Cluster.Spool,
+	}
 }
 
 // metrics has the hub serve all nodes' metrics, or the manager where there is

@@ -32,6 +32,13 @@ type Spec struct {
 	Metrics *Metrics `json:"metrics,omitempty"`
 }
 
+// visitor is the spec of a connection that is no node: it has no name, greets
+// nobody, and neither takes nor sends log batches.
+func (s Spec) visitor() Spec {
+	s.Name, s.Role, s.Bus.ZeroMQ.Loggers = "", "", nil
+	return s
+}
+
 // Metrics is the endpoint that carries all nodes of the machine.
 type Metrics struct {
 	Listen string `json:"listen"` // ADDRESS:PORT; port 0: a free one

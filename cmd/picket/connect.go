@@ -25,8 +25,8 @@ func connect(s node.Spec, id string) (backend.Driver, error) {
 	}, func() int64 { return time.Now().UnixNano() })
 }
 
-// connectZeroMQ makes a node of a ZeroMQ cluster. A door of a node has an id of its
-// own, and greets nobody.
+// connectZeroMQ makes a node of a ZeroMQ cluster, or with a spec without a name one
+// that greets nobody and has no part in logs: a door's.
 func connectZeroMQ(s node.Spec, id string) (backend.Driver, error) {
 	l, err := layout.Parse("cluster-layout.zeek", []byte(s.Layout))
 	if err != nil {

@@ -212,6 +212,33 @@ func TestZeroMQByHand(t *testing.T) {
 	}
 }
 
+// TestZeroMQDoorOfALogger: the door's connection is no second logger and no second
+// node of that name.
+func TestZeroMQDoorOfALogger(t *testing.T) {
+	m := newMachine(t)
+	cfg := m.file("c.toml", "[bus]\nbackend = \"zeromq\"\n[logs]\nrotate = \"0s\"\n[api.websocket]\nlisten = \"127.0.0.1:0\"\nnode = \"logger-1\"\n")
+	u := m.up("-c", cfg, "--read", demo(t), "--seed", "x", "--pace", "5s")
+	s := m.wait("the door is open", func(s *status.Status) bool { return allReady(s) && len(webSocketDoors(s)) == 1 && webSocketDoors(s)[0].URL != "" })
+	if d := webSocketDoors(s)[0]; d.Node != "logger-1" {
+		t.Errorf("%+v", d)
+	}
+	if out, code := m.picket("events", "sub", "picket.", "-n", "1", "--timeout", "30s", "--event", "Picket::here"); code != 0 {
+		t.Errorf("code %d: %s", code, out)
+	}
+	if code := u.end(t); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, u.out())
+	}
+	if out, code := m.picket("read", "--seed", "x", "-o", "mem", demo(t)); code != 0 {
+		t.Fatalf("read: %d %s", code, out)
+	}
+	sameLogs(t, "zeromq", rowsOf(t, filepath.Join(m.dir, "logs")), rowsOf(t, filepath.Join(m.dir, "mem")))
+	for _, name := range []string{"logger-1", "worker-1", "manager"} {
+		if text, err := os.ReadFile(filepath.Join(m.spool, name, "stderr.log")); err != nil || strings.Contains(string(text), "hello") || strings.Contains(string(text), "in use") {
+			t.Errorf("%s: %v\n%s", name, err, text)
+		}
+	}
+}
+
 // freePorts finds n ports in a row that are free now.
 func freePorts(t *testing.T, n int) int {
 	t.Helper()

@@ -46,6 +46,7 @@ func (n *node) runManager(ctx context.Context) error {
 		case <-over:
 		}
 	}
+	n.onStranger = note
 	down, stop := context.WithCancel(context.Background())
 	defer stop()
 	var shipping group

@@ -17,7 +17,13 @@ func (n *node) join(ctx context.Context, lines ...*line) error {
 	n.lines = lines
 	in, leave := context.WithCancel(context.Background())
 	n.leaving = leave
-	n.membership.start(func() error { return n.cluster.Run(in) })
+	n.membership.start(func() error {
+		err := n.cluster.Run(in)
+		if err != nil {
+			n.end() // as if it were asked to: it drains, and says why
+		}
+		return err
+	})
 	if err := n.bus.Flush(ctx); err != nil {
 		return fmt.Errorf("join the bus: %w", err)
 	}
@@ -45,6 +51,13 @@ func (n *node) newCluster(role layout.Role) error {
 					Connected: func() bool { return n.bus.Status().Connected },
 					NodeUp:    func(x cluster.Node) { n.changed(x, true) },
 					NodeDown:  func(x cluster.Node) { n.changed(x, false) },
+					Stranger: func(id, codec string) {
+						text := fmt.Sprintf("%s speaks %.40q, this cluster %s: it is not let in; give all nodes the same codec", id, codec, c.Name())
+						n.deps.Log.Warn(text)
+						if n.onStranger != nil {
+							n.onStranger(text)
+						}
+					},
 				})
 			return nil
 		}

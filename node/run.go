@@ -25,6 +25,8 @@ func Run(ctx context.Context, spec Spec, deps Deps) (err error) {
 	if err != nil {
 		return fmt.Errorf("run %s: %w", spec.Name, err)
 	}
+	ctx, n.end = context.WithCancel(ctx)
+	defer n.end()
 	// The bus goes last: until then everybody may still want to say something.
 	bus, leave := context.WithCancel(context.Background())
 	defer leave()
@@ -64,6 +66,8 @@ type node struct {
 	leaving    context.CancelFunc // ends it
 	lines      []*line            // want to know which loggers are live
 	onChange   func(x cluster.Node, up bool)
+	onStranger func(text string)  // a node was not let in
+	end        context.CancelFunc // of the node's work
 }
 
 // heartbeat is how often a node notes that it is alive.

@@ -52,6 +52,9 @@ type Deps struct {
 	// NodeUp and NodeDown are called on Run's goroutine, once for each change, in
 	// the order they were seen. Either may be nil.
 	NodeUp, NodeDown func(Node)
+	// Stranger is called there once for each node that speaks a codec which we do not:
+	// its events are dropped and counted. May be nil.
+	Stranger func(id, codec string)
 	// Wants is called there too, after NodeUp, with what a node has subscribed to, as
 	// far as it says so, and again when that changes. May be nil.
 	Wants func(n Node, prefixes []string)
@@ -257,6 +260,7 @@ func (c *Cluster) receive(m backend.Message) {
 	cc := c.codecs[m.Codec]
 	if cc == nil {
 		c.metrics.drop(dropCodec, 1)
+		c.strange(m)
 		return
 	}
 	e, err := cc.Decode(m.Payload)
@@ -290,8 +294,12 @@ func (c *Cluster) receive(m backend.Message) {
 	}
 }
 
+// ErrRefused says that the cluster speaks another codec than this node.
+var ErrRefused = errors.New("refused by the cluster")
+
 // Run makes the node part of the cluster until ctx ends, then says goodbye. It
-// does not run the backend, which must run longer.
+// does not run the backend, which must run longer. A node with a role ends by
+// itself, with ErrRefused, if all that it hears at its start is another codec.
 func (c *Cluster) Run(ctx context.Context) error {
 	for _, s := range append(Subscriptions(c.cfg.Name, c.cfg.ID, c.cfg.Role), PresenceTopic) {
 		if err := c.Subscribe(s, "", nil); err != nil {

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -449,4 +450,73 @@ func BenchmarkWorkerToWorker(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 	cancel()
 	<-done
+}
+
+// TestAnotherCodec: a node that speaks another codec than those that are there is
+// refused, and they are told of it, once.
+func TestAnotherCodec(t *testing.T) {
+	users := []server.User{{Name: "node", Password: "secret"}}
+	s, err := server.Start(server.Options{Users: users})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Stop()
+	natsBus := func(id string) backend.Driver {
+		d, err := nats.New(nats.Config{Cluster: "c", ID: id, URL: s.URL(), User: "node", Password: "secret"}, func() int64 { return time.Now().UnixNano() })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	memBus := mem.NewBus(mem.Config{Poison: true})
+	for name, connect := range map[string]func(id string) backend.Driver{"nats": natsBus, "mem": func(id string) backend.Driver { return memBus.Endpoint(id) }} {
+		t.Run(name, func(t *testing.T) {
+			var mu sync.Mutex
+			var strangers []string
+			up := func(name, id string, json bool) chan error {
+				deps := Deps{Codec: brokerbin.New(), Events: connect(id), Now: time.Now, Stranger: func(id, codec string) {
+					mu.Lock()
+					defer mu.Unlock()
+					strangers = append(strangers, name+": "+id+" "+codec)
+				}}
+				if json {
+					deps.Codec = brokerjson.New()
+				}
+				bus := deps.Events.(backend.Driver)
+				c := New(Config{Name: name, ID: id, Role: layout.Worker, Announce: 50 * time.Millisecond, Down: 500 * time.Millisecond}, deps)
+				ctx, cancel := context.WithCancel(context.Background())
+				over := make(chan error, 1)
+				var wg sync.WaitGroup
+				wg.Go(func() { _ = bus.Run(ctx) })
+				wg.Go(func() { over <- c.Run(ctx) })
+				t.Cleanup(func() { cancel(); wg.Wait() })
+				return over
+			}
+			a, b := up("a", "a1", false), up("b", "b1", false)
+			other := up("c", "c1", true)
+			select {
+			case err := <-other:
+				want := `refused by the cluster: this node speaks broker-json-v1, the cluster "broker-bin-v1" (a1 and 1 others): give all nodes the same codec`
+				if !errors.Is(err, ErrRefused) || err.Error() != want {
+					t.Errorf("got %v, want %s", err, want)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatal("the node is not refused")
+			}
+			mu.Lock()
+			slices.Sort(strangers)
+			got := strings.Join(strangers, ", ")
+			mu.Unlock()
+			if want := "a: c1 broker-json-v1, b: c1 broker-json-v1, c: a1 broker-bin-v1, c: b1 broker-bin-v1"; got != want {
+				t.Errorf("told %s, want %s", got, want)
+			}
+			select {
+			case err := <-a:
+				t.Error(err)
+			case err := <-b:
+				t.Error(err)
+			default:
+			}
+		})
+	}
 }

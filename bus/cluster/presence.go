@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -57,6 +58,10 @@ type presence struct {
 	dirty chan struct{} // our subscriptions changed: announce soon
 	// A node that said goodbye may have an announcement still on its way.
 	left map[string]time.Time // by id
+
+	strange map[string]string // codecs of nodes that speak another one, by id
+	fresh   []Node            // of these, those that nobody was told of: id, and the codec as name
+	met     bool              // a node that speaks ours was there
 }
 
 type peer struct {
@@ -74,6 +79,7 @@ type told struct {
 
 func (p *presence) init() {
 	p.nodes, p.told, p.left = map[string]*peer{}, map[string]told{}, map[string]time.Time{}
+	p.strange = map[string]string{}
 	p.wake, p.dirty = make(chan struct{}, 1), make(chan struct{}, 1)
 }
 
@@ -90,6 +96,46 @@ func (p *presence) stir() {
 	case p.wake <- struct{}{}:
 	default:
 	}
+}
+
+// maxStrange bounds how many nodes with another codec are told apart.
+const maxStrange = 64
+
+// strange notes who speaks another codec, if it means to be a node: it says that
+// it is there, or something to us alone.
+func (c *Cluster) strange(m backend.Message) {
+	if m.Topic != PresenceTopic && m.Topic != topic.NodeID(c.cfg.ID) {
+		return
+	}
+	p := &c.presence
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, known := p.strange[m.Sender]; known || len(p.strange) >= maxStrange {
+		return
+	}
+	p.strange[m.Sender] = m.Codec
+	p.fresh = append(p.fresh, Node{ID: m.Sender, Name: m.Codec})
+	p.stir()
+}
+
+// refused is the error of a node that is among others, none of which it understands.
+func (c *Cluster) refused() error {
+	p := &c.presence
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.cfg.Role == layout.None || p.met || len(p.nodes) > 0 || len(p.strange) == 0 {
+		return nil // the hub and tools are nobody's node
+	}
+	var ids []string
+	for id := range p.strange {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	who := ids[0]
+	if len(ids) > 1 {
+		who = fmt.Sprintf("%s and %d others", who, len(ids)-1)
+	}
+	return fmt.Errorf("%w: this node speaks %s, the cluster %.40q (%s): give all nodes the same codec", ErrRefused, c.deps.Codec.Name(), p.strange[ids[0]], who)
 }
 
 // heard takes an event about presence.
@@ -232,6 +278,7 @@ func (c *Cluster) present(ctx context.Context) error {
 	defer tick.Stop()
 	var soon <-chan time.Time
 	watched := c.deps.Now()
+	alone := time.After(c.cfg.Down)
 	for {
 		select {
 		case <-ctx.Done():
@@ -247,6 +294,10 @@ func (c *Cluster) present(ctx context.Context) error {
 		case <-soon:
 			soon = nil
 			c.announce()
+		case <-alone:
+			if err := c.refused(); err != nil {
+				return err
+			}
 		case <-tick.C:
 			c.announce()
 			now := c.deps.Now()
@@ -286,6 +337,9 @@ func (c *Cluster) tell() {
 	var down, up []Node
 	var want []told
 	p.mu.Lock()
+	strangers := p.fresh
+	p.fresh = nil
+	p.met = p.met || len(p.nodes) > 0
 	for name, old := range p.told {
 		if n := p.nodes[name]; n == nil || n.ID != old.ID {
 			down = append(down, old.Node)
@@ -315,6 +369,11 @@ func (c *Cluster) tell() {
 	for _, n := range up {
 		if c.deps.NodeUp != nil {
 			c.deps.NodeUp(n)
+		}
+	}
+	for _, n := range strangers {
+		if c.deps.Stranger != nil {
+			c.deps.Stranger(n.ID, n.Name)
 		}
 	}
 	slices.SortFunc(want, func(a, b told) int { return strings.Compare(a.Name, b.Name) })

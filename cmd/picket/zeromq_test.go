@@ -13,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	natsserver "github.com/picket-nsm/picket/bus/backend/nats/server"
 	"github.com/picket-nsm/picket/host/status"
+	"github.com/picket-nsm/picket/node"
 	"github.com/picket-nsm/picket/zeek/layout"
 )
 
@@ -218,7 +220,9 @@ func TestZeroMQDoorOfALogger(t *testing.T) {
 	m := newMachine(t)
 	cfg := m.file("c.toml", "[bus]\nbackend = \"zeromq\"\n[logs]\nrotate = \"0s\"\n[api.websocket]\nlisten = \"127.0.0.1:0\"\nnode = \"logger-1\"\n")
 	u := m.up("-c", cfg, "--read", demo(t), "--seed", "x", "--pace", "5s")
-	s := m.wait("the door is open", func(s *status.Status) bool { return allReady(s) && len(webSocketDoors(s)) == 1 && webSocketDoors(s)[0].URL != "" })
+	s := m.wait("the door is open", func(s *status.Status) bool {
+		return allReady(s) && len(webSocketDoors(s)) == 1 && webSocketDoors(s)[0].URL != ""
+	})
 	if d := webSocketDoors(s)[0]; d.Node != "logger-1" {
 		t.Errorf("%+v", d)
 	}
@@ -265,4 +269,85 @@ func freePorts(t *testing.T, n int) int {
 	}
 	t.Fatal("no free ports")
 	return 0
+}
+
+// TestAnotherCodec: a node that is given another codec than the cluster ends, and
+// says which ones; the manager's cluster.log says it too.
+func TestAnotherCodec(t *testing.T) {
+	for _, backend := range []string{node.BackendNATS, node.BackendZeroMQ} {
+		t.Run(backend, func(t *testing.T) {
+			m := newMachine(t)
+			o := layout.Default()
+			o.Workers = "1"
+			o.Port = freePorts(t, 4)
+			l, err := layout.Generate(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.file("cluster-layout.zeek", string(l.Zeek()))
+			env := []string{"ZEEKPATH=" + m.dir}
+			args := []string{"--backend", backend}
+			start := func(name string, args ...string) *upRun {
+				u := &upRun{cmd: m.command(context.Background(), args...), done: make(chan struct{})}
+				u.cmd.Env = append(u.cmd.Env, env...)
+				u.cmd.Dir = filepath.Join(m.dir, name)
+				if err := os.MkdirAll(u.cmd.Dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				u.cmd.Stdout, u.cmd.Stderr = u, u
+				if err := u.cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				go func() { defer close(u.done); _ = u.cmd.Wait() }()
+				t.Cleanup(func() { _ = u.cmd.Process.Kill(); <-u.done })
+				return u
+			}
+			if backend == node.BackendZeroMQ {
+				port := freePorts(t, 2)
+				xpub, xsub := fmt.Sprintf("tcp://127.0.0.1:%d", port), fmt.Sprintf("tcp://127.0.0.1:%d", port+1)
+				start("broker", "broker", "--listen-xpub", xpub, "--listen-xsub", xsub)
+				args = append(args, "--xpub", xpub, "--xsub", xsub)
+			} else {
+				s, err := natsserver.Start(natsserver.Options{Users: []natsserver.User{{Name: "picket", Password: "p"}}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(s.Stop)
+				env = append(env, "PICKET_BUS_TOKEN=p")
+				args = append(args, "--bus", s.URL())
+			}
+			run := func(name string, more ...string) *upRun {
+				return start(name, slices.Concat([]string{"node", name}, args, more)...)
+			}
+			logger := run("logger-1")
+			manager := run("manager", "--websocket", "off")
+			log := filepath.Join(m.dir, "logger-1", "cluster.log")
+			says := func(what string) {
+				t.Helper()
+				for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+					text, _ := os.ReadFile(log)
+					if strings.Contains(string(text), what) {
+						return
+					}
+					if time.Now().After(end) {
+						t.Fatalf("cluster.log does not say %q: %s\n%s", what, text, manager.out())
+					}
+				}
+			}
+			says("got hello from logger-1")
+			w := run("worker-1", "--read", demo(t), "--codec", "broker-json-v1")
+			if code := w.end(t); code != exitFailure || !strings.Contains(w.out(), `refused by the cluster: this node speaks broker-json-v1, the cluster "broker-bin-v1" (`) {
+				t.Errorf("code %d: %s", code, w.out())
+			}
+			says(`speaks "broker-json-v1", this cluster broker-bin-v1: it is not let in; give all nodes the same codec`)
+			for _, u := range []*upRun{manager, logger} {
+				if err := u.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+				if code := u.end(t); code != 0 {
+					t.Errorf("exit code %d: %s", code, u.out())
+				}
+			}
+		})
+	}
 }

@@ -2,10 +2,13 @@ package node
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"github.com/picket-nsm/picket/internal/ledger"
 	"github.com/picket-nsm/picket/logs/logger"
 	"github.com/picket-nsm/picket/logs/sink"
+	"github.com/picket-nsm/picket/zeek/record"
 )
 
 // wireLogger puts the lower half of the data path together (wire.go): batches
@@ -26,7 +29,13 @@ func (n *node) wireLogger() (*logger.Logger, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l, n.bus.Listen(n.spec.Name, l.Receive)
+	return l, n.bus.Listen(n.spec.Name, func(b *record.Batch) {
+		if b.Seq == 0 && slices.Contains(n.spec.Zeek, b.Producer) {
+			n.books.Counter(ledger.Link(b.Producer, ledger.LinkBatches)).Add(1)
+			n.books.Counter(ledger.Link(b.Producer, ledger.LinkRecords)).Add(uint64(b.Records))
+		}
+		l.Receive(b)
+	})
 }
 
 func loggerConfig(s Logs, format sink.Factory) logger.Config {

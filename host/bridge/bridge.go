@@ -77,6 +77,7 @@ const (
 	EventsOut  = "bridge.events.out"     // from the bus to Zeek
 	Dropped    = "bridge.events.dropped" // from Zeek, refused by the bus: its queue was full
 	Bad        = "bridge.events.bad"     // from Zeek, not four frames
+	Codec      = "bridge.events.codec"   // from Zeek, in another codec than the cluster's
 	Zeeks      = "bridge.zeeks"          // gauge: Zeek processes that are up
 	Batches    = "bridge.batches"        // log batches from Zeek processes
 	BatchesBad = "bridge.batches.bad"    // ... that could not be read, or whose path cannot be counted
@@ -110,7 +111,12 @@ type Bridge struct {
 	seen   map[string]bool     // what Zeek processes subscribed to
 	zeeks  map[string]cluster.Node
 
-	in, out, dropped, bad *ledger.Counter
+	in, out, dropped, bad, codec *ledger.Counter
+
+	strange struct { // who speaks another codec
+		sync.Mutex
+		ids map[string]bool
+	}
 }
 
 // persona is a node of the bus as Zeek sees it.
@@ -134,7 +140,9 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 	b := &Bridge{
 		cfg: cfg, deps: deps, remote: map[string]*persona{}, wanted: map[string]int{}, seen: map[string]bool{}, zeeks: map[string]cluster.Node{},
 		in: deps.Ledger.Counter(EventsIn), out: deps.Ledger.Counter(EventsOut), dropped: deps.Ledger.Counter(Dropped), bad: deps.Ledger.Counter(Bad),
+		codec: deps.Ledger.Counter(Codec),
 	}
+	b.strange.ids = map[string]bool{}
 	b.ops.wake = make(chan struct{}, 1)
 	b.self = hello.New("bridge", cfg.ID, b.known, 0)
 	var err error

@@ -1,12 +1,15 @@
 package bridge
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/picket-nsm/picket/bus/backend"
 	"github.com/picket-nsm/picket/bus/backend/zeromq/hello"
 	"github.com/picket-nsm/picket/bus/backend/zeromq/zmtp"
 	"github.com/picket-nsm/picket/bus/cluster"
+	"github.com/picket-nsm/picket/internal/ledger"
 	"github.com/picket-nsm/picket/zeek/event"
 	"github.com/picket-nsm/picket/zeek/topic"
 )
@@ -32,6 +35,10 @@ func (t taker) Message(m zmtp.Message) {
 		b.bad.Add(1)
 		return
 	}
+	if string(p[2]) != b.deps.Codec.Name() {
+		b.stranger(string(p[1]), string(p[2]))
+		return
+	}
 	if strings.HasPrefix(string(p[0]), ourTopics) || strings.HasPrefix(string(p[0]), "zeek.cluster.nodeid.") && b.greeting(p) {
 		return
 	}
@@ -40,6 +47,26 @@ func (t taker) Message(m zmtp.Message) {
 		return
 	}
 	b.in.Add(1)
+}
+
+// maxStrange bounds how many processes with another codec are told apart.
+const maxStrange = 64
+
+// stranger refuses an event in another codec: nobody on the bus would understand it.
+func (b *Bridge) stranger(id, codec string) {
+	b.codec.Add(1)
+	if name := topic.NameOf(id); slices.Contains(b.cfg.Zeek, name) {
+		b.deps.Ledger.Counter(ledger.Link(name, ledger.LinkCodec)).Add(1)
+	}
+	b.strange.Lock()
+	fresh := !b.strange.ids[id] && len(b.strange.ids) < maxStrange
+	if fresh {
+		b.strange.ids[strings.Clone(id)] = true
+	}
+	b.strange.Unlock()
+	if fresh {
+		b.deps.Log.Warn(fmt.Sprintf("%.256q speaks %.40q, this cluster %s: it is not let in; give all nodes the same codec", id, codec, b.deps.Codec.Name()))
+	}
 }
 
 // Flush implements broker.Taker.

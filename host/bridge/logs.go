@@ -132,6 +132,10 @@ func (l *logs) start(b *Bridge, base context.Context) (stop func()) {
 func (l *logs) take(b *Bridge, r *record.Batch) {
 	l.taken.Add(1)
 	led := b.deps.Ledger
+	if slices.Contains(b.cfg.Zeek, r.Producer) {
+		led.Counter(ledger.Link(r.Producer, ledger.LinkBatches)).Add(1)
+		led.Counter(ledger.Link(r.Producer, ledger.LinkRecords)).Add(uint64(r.Records))
+	}
 	if ledger.CheckPath(r.Path) != nil {
 		l.broken.Add(1)
 		return

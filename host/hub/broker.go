@@ -51,7 +51,7 @@ func openBroker(spec node.Spec, led *ledger.Ledger, d Deps) (*broker.Broker, par
 	})
 	return b, part{
 		url: "zeromq " + strings.Join(append(xpub, xsub...), " "), died: died,
-		note: func() { noteBroker(led, b.Status()) },
+		note: func() { noteBroker(led, b.Status()); noteLinks(led, spec.Zeek, b.Peers()) },
 		stop: func() error {
 			cancel()
 			wg.Wait()
@@ -83,5 +83,22 @@ func noteBroker(led *ledger.Ledger, s broker.Status) {
 	}
 	for class, n := range s.Dropped {
 		led.Counter(Dropped + class[:min(len(class), 60)]).Set(n)
+	}
+}
+
+// noteLinks copies what passed between the broker and each real Zeek process.
+func noteLinks(led *ledger.Ledger, zeeks []string, peers []broker.PeerStatus) {
+	by := map[string]broker.PeerStatus{}
+	for _, p := range peers {
+		by[p.Name] = p
+	}
+	for _, name := range zeeks {
+		p := by[name]
+		for what, n := range map[string]uint64{
+			ledger.LinkUp: uint64(p.Connected), ledger.LinkQueued: uint64(p.Queued),
+			ledger.LinkIn: p.From.Received, ledger.LinkOut: p.To.Sent, ledger.LinkDropped: p.To.Dropped + p.To.Lost,
+		} {
+			led.Counter(ledger.Link(name, what)).Set(n)
+		}
 	}
 }

@@ -24,6 +24,9 @@ func Table(w io.Writer, s *Status) error {
 	for _, d := range s.Doors {
 		b.WriteString(printable(d.String()) + "\n")
 	}
+	for _, l := range s.Links {
+		b.WriteString(printable(l.String()) + "\n")
+	}
 	for _, p := range s.Problems {
 		b.WriteString("! " + p + "\n")
 	}
@@ -50,6 +53,9 @@ func Render(s *Status, w, h int, hint string) []byte {
 	}
 	for _, d := range s.Doors {
 		lines = append(lines, d.String())
+	}
+	for _, l := range s.Links {
+		lines = append(lines, l.String())
 	}
 	for _, p := range s.Problems {
 		lines = append(lines, "! "+p)
@@ -115,7 +121,7 @@ func table(s *Status) []string {
 		if n.Role == "worker" {
 			row[8], row[9] = fmt.Sprint(n.Received), fmt.Sprint(n.Dropped)
 		}
-		if n.Role != "hub" {
+		if n.Role != "hub" || n.Produced > 0 { // rows that real Zeek workers gave to the hub
 			row[10], row[12] = fmt.Sprint(n.Produced), fmt.Sprint(n.Queue)
 		}
 		if n.Role == "logger" {

@@ -32,6 +32,7 @@ type Status struct {
 	Supervisor Supervisor         `json:"supervisor"`
 	Nodes      []Node             `json:"nodes"`
 	Doors      []Door             `json:"doors,omitempty"`
+	Links      []Link             `json:"links,omitempty"` // to real Zeek processes
 	Totals     Totals             `json:"totals"`
 	Accounting *ledger.Report     `json:"accounting,omitempty"`
 	Events     []supervisor.Event `json:"events"`
@@ -115,6 +116,7 @@ func Collect(spool string, earlier *Status) (*Status, error) {
 		s.Nodes = append(s.Nodes, s.node(n, usage[n.Name], books, earlier))
 		s.doors(spool, s.Nodes[len(s.Nodes)-1], books)
 	}
+	s.links()
 	s.Problems = append(s.Problems, books.problems...)
 	s.Problems = append(s.Problems, strangers(spool, st)...)
 	if !s.Supervisor.Alive && s.Phase != supervisor.PhaseStopped {

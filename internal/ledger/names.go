@@ -73,5 +73,21 @@ func Dropped(path, stage, reason string) string {
 	return "log." + path + ".dropped." + stage + "." + reason
 }
 
+// Link names a counter of what passed between a hub or logger of ours and a real
+// Zeek process. A name of 63 bytes fits.
+func Link(name, what string) string { return "link." + name + "." + what }
+
+// What is counted of a link.
+const (
+	LinkUp      = "up"      // gauge: connections to the broker, two for a process that is there
+	LinkIn      = "in"      // messages from it
+	LinkOut     = "out"     // messages that left for it
+	LinkDropped = "dropped" // messages that it missed: its queue was full, or it left
+	LinkQueued  = "queued"  // gauge: messages that wait for it
+	LinkCodec   = "codec"   // events from it in another codec than the cluster's: refused
+	LinkBatches = "batches" // log batches from it
+	LinkRecords = "records" // rows in these
+)
+
 // PacketsDropped names the counter of packets dropped for a reason.
 func PacketsDropped(reason string) string { return "packets.dropped." + reason }

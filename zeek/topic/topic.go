@@ -57,6 +57,23 @@ func NodeIDOf(topic string) (id string, ok bool) {
 	return id, ok && id != ""
 }
 
+// NameOf finds the node's name in its id, zeromq_NAME_HOST_PID_UNIQUE. Other ids
+// are names as they are.
+func NameOf(id string) string {
+	name, ok := strings.CutPrefix(id, "zeromq_")
+	if !ok {
+		return id
+	}
+	for range 3 {
+		i := strings.LastIndexByte(name, '_')
+		if i <= 0 {
+			return id
+		}
+		name = name[:i]
+	}
+	return name
+}
+
 // TableOf returns the topic of a shared table's changes, by its script identifier.
 func TableOf(id string) string { return Table + id + "/" }
 

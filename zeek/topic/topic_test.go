@@ -49,3 +49,18 @@ func TestMatch(t *testing.T) {
 		}
 	}
 }
+
+func TestNameOf(t *testing.T) {
+	for id, want := range map[string]string{
+		"zeromq_worker-1_vm_1573_NkElNf1Irpjq": "worker-1",
+		"zeromq_a_worker_1_vm_1573_Nk":         "a_worker_1",
+		"zeromq_x_1_2":                         "zeromq_x_1_2",
+		"worker-1":                             "worker-1",
+		"":                                     "",
+		"zeromq____":                           "zeromq____",
+	} {
+		if got := topic.NameOf(id); got != want {
+			t.Errorf("%s is %s, want %s", id, got, want)
+		}
+	}
+}

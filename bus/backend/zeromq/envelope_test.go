@@ -41,21 +41,6 @@ func TestEnvelopeCut(t *testing.T) {
 	}
 }
 
-func TestProducerOf(t *testing.T) {
-	for id, want := range map[string]string{
-		"zeromq_worker-1_vm_1573_NkElNf1Irpjq": "worker-1",
-		"zeromq_a_worker_1_vm_1573_Nk":         "a_worker_1",
-		"zeromq_x_1_2":                         "zeromq_x_1_2",
-		"worker-1":                             "worker-1",
-		"":                                     "",
-		"zeromq____":                           "zeromq____",
-	} {
-		if got := producerOf(id); got != want {
-			t.Errorf("%s is %s, want %s", id, got, want)
-		}
-	}
-}
-
 func FuzzFrames(f *testing.F) {
 	f.Add(appendEnvelope(nil, &record.Batch{Producer: "worker-1", Seq: 1, Stream: "Conn::LOG", Path: "conn"}), appendAck(nil, backend.Ack{Err: "x"}))
 	f.Add([]byte(logWrite), []byte{})

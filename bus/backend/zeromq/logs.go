@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/picket-nsm/picket/bus/backend/zeromq/zmtp"
 	"github.com/picket-nsm/picket/internal/queue"
 	"github.com/picket-nsm/picket/zeek/record"
+	"github.com/picket-nsm/picket/zeek/topic"
 )
 
 // logs is the part of a Conn that carries batches.
@@ -385,24 +385,7 @@ func batchOf(p [][]byte) (b *record.Batch, picket bool, err error) {
 		return nil, false, err
 	}
 	s := c.Schema()
-	return &record.Batch{Producer: producerOf(string(p[1])), Records: c.Records(), Stream: s.Stream, Path: s.Path}, false, nil
-}
-
-// producerOf finds the node's name in a Zeek node id, zeromq_NAME_HOST_PID_UNIQUE.
-// Other ids are names as they are.
-func producerOf(id string) string {
-	name, ok := strings.CutPrefix(id, "zeromq_")
-	if !ok {
-		return id
-	}
-	for range 3 {
-		i := strings.LastIndexByte(name, '_')
-		if i <= 0 {
-			return id
-		}
-		name = name[:i]
-	}
-	return name
+	return &record.Batch{Producer: topic.NameOf(string(p[1])), Records: c.Records(), Stream: s.Stream, Path: s.Path}, false, nil
 }
 
 // end takes no more from a Picket producer.

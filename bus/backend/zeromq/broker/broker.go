@@ -6,8 +6,8 @@
 // listening sockets, a bounded queue per subscriber, and the count of who wants
 // which topic. A message that a publisher sends goes to all whose subscriptions
 // match; one whose queue is full misses it, which is counted per topic, and
-// nobody else notices. It never looks behind the topic, answers no hello, and
-// stores nothing.
+// nobody else notices. It never looks behind the topic but for who a connection
+// belongs to, answers no hello, and stores nothing.
 //
 // Two things differ from libzmq's proxy, on purpose. A full subscriber costs only
 // itself (there, NODROP stalls all, and without it drops are not counted). And a
@@ -24,6 +24,7 @@ import (
 	"sync/atomic"
 
 	"github.com/picket-nsm/picket/bus/backend/zeromq/zmtp"
+	"github.com/picket-nsm/picket/zeek/topic"
 )
 
 // Zeek's default endpoints.
@@ -85,6 +86,7 @@ type Broker struct {
 	toXPUB traffic // from publishers
 	toXSUB traffic // subscriptions
 	drops  drops
+	peers  peers
 }
 
 // New builds a broker and starts nothing.
@@ -104,10 +106,14 @@ func New(cfg Config, deps Deps) (*Broker, error) {
 	b := &Broker{counts: map[string]int{}}
 	b.links.Store(&[]*Link{})
 	monitor := func(s Side) func(zmtp.Event) {
-		if deps.Monitor == nil {
-			return nil
+		return func(e zmtp.Event) {
+			if e.Kind == zmtp.Gone {
+				b.peers.gone(s, e.Peer)
+			}
+			if deps.Monitor != nil {
+				deps.Monitor(s, e)
+			}
 		}
-		return func(e zmtp.Event) { deps.Monitor(s, e) }
 	}
 	base := zmtp.Config{Properties: []zmtp.Property{{Name: Property, Value: "1"}}, Curve: cfg.Curve, Queue: cfg.Queue, QueueBytes: cfg.QueueBytes, MaxMessage: cfg.MaxMessage, MaxPeers: cfg.MaxPeers}
 	out := base
@@ -160,12 +166,14 @@ func (b *Broker) Run(ctx context.Context) error {
 }
 
 // publisher makes what takes the messages of one publishing peer.
-func (b *Broker) publisher(*zmtp.Peer) zmtp.Receiver {
-	return &publisher{b: b, out: b.xpub.Sender()}
+func (b *Broker) publisher(p *zmtp.Peer) zmtp.Receiver {
+	return &publisher{b: b, peer: p, out: b.xpub.Sender()}
 }
 
 type publisher struct {
 	b             *Broker
+	peer          *zmtp.Peer
+	known         bool // its id was seen
 	out           *zmtp.Sender
 	frames, bytes uint64
 	linked        bool // a link got something since the last flush
@@ -175,6 +183,10 @@ type publisher struct {
 func (p *publisher) Message(m zmtp.Message) {
 	p.frames += uint64(len(m.Parts()))
 	p.bytes += uint64(m.Size())
+	if !p.known && len(m.Parts()) == 4 {
+		p.known = true
+		p.b.peers.is(XSUB, p.peer, string(m.Parts()[1]))
+	}
 	_ = p.out.Forward(m) // ErrClosed at the end, else counted by the socket
 	for _, l := range *p.b.links.Load() {
 		p.linked = l.offer(m) || p.linked
@@ -195,7 +207,10 @@ func (p *publisher) Flush() {
 }
 
 // subscription carries a subscriber's wish to the publishers.
-func (b *Broker) subscription(_ *zmtp.Peer, e zmtp.Subscription) {
+func (b *Broker) subscription(p *zmtp.Peer, e zmtp.Subscription) {
+	if id, ok := topic.NodeIDOf(e.Topic); ok && e.Subscribe {
+		b.peers.is(XPUB, p, id)
+	}
 	b.toXSUB.add(1, uint64(1+len(e.Topic)))
 	times := 1
 	if !e.Subscribe {

@@ -50,6 +50,12 @@ type Counts struct {
 	Connects      uint64 // handshakes done
 }
 
+// Plus is the sum of two.
+func (c Counts) Plus(o Counts) Counts {
+	c.add(o)
+	return c
+}
+
 func (c *Counts) add(o Counts) {
 	c.Received += o.Received
 	c.ReceivedBytes += o.ReceivedBytes

@@ -45,6 +45,7 @@ func Protocols() []builtin.Protocol {
 		},
 		tlsProtocol,
 		httpProtocol,
+		ftpProtocol,
 		startTLS,
 	}
 }

@@ -21,6 +21,7 @@ func tlsProtocol(b builtin.Base) []analyzer.Factory {
 	b.Log.Use(fileslog.Driver{Name: ocsplog.Name, Types: []string{ocsplog.Type}, New: responses.Analyzer})
 	cfg := ssllog.Default()
 	log := ssllog.New(cfg, b.Open(ssllog.Schema(cfg)), b.Files)
+	log.Established = b.Secured.Tell
 	return tls.Factories(log.Handler)
 }
 

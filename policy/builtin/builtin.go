@@ -33,6 +33,21 @@ type Base struct {
 	// Weird takes an oddity that belongs to no connection.
 	Weird   func(now packet.Time, name, addl string)
 	Tunnels *tunnel.Log // the tunnels that proxies open
+	Secured *Secured    // who wants to know where TLS begins
+}
+
+// Secured tells those who asked of connections whose TLS is established: what
+// was agreed before it may have waited for that.
+type Secured struct{ list []func(c analyzer.Conn) }
+
+// Listen asks to be told. Call it while protocols are made.
+func (s *Secured) Listen(f func(c analyzer.Conn)) { s.list = append(s.list, f) }
+
+// Tell tells all.
+func (s *Secured) Tell(c analyzer.Conn) {
+	for _, f := range s.list {
+		f(c)
+	}
 }
 
 // Once answers who may log what the cluster logs once within ttl seconds. The
@@ -94,7 +109,7 @@ func New(env Env, open Open, protocols []Protocol) *Policy {
 	}
 	log := fileslog.New(fileslog.Default(), open(fileslog.Schema()), env.Files...)
 	p.Files = files.New(files.Default(), log)
-	base := Base{Open: open, Files: p.Files, Log: log, Once: p.asker, Weird: p.odd, Tunnels: p.tunnel}
+	base := Base{Open: open, Files: p.Files, Log: log, Once: p.asker, Weird: p.odd, Tunnels: p.tunnel, Secured: &Secured{}}
 	for _, protocol := range protocols {
 		p.Analyzers = append(p.Analyzers, protocol(base)...)
 	}

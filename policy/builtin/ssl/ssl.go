@@ -71,6 +71,9 @@ type Log struct {
 	row   []value.Value
 	chain [2][]value.Value
 	text  []byte
+
+	// Established, if not nil, is told of each connection that is established.
+	Established func(c analyzer.Conn)
 }
 
 // New returns a Log that hands its rows to write, in the order of Schema; a row
@@ -296,6 +299,9 @@ func (s *conn) Event(c analyzer.Conn, e wire.Event) {
 		}
 	case wire.Established:
 		s.established = true
+		if f := s.log.Established; f != nil {
+			f(c)
+		}
 		s.finish()
 	}
 }

@@ -1,0 +1,95 @@
+package ftp
+
+import (
+	"net/netip"
+	"strconv"
+
+	"github.com/picket-nsm/picket/traffic/packet"
+	"github.com/picket-nsm/picket/zeek/record"
+	"github.com/picket-nsm/picket/zeek/text"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+// Schema returns the columns of ftp.log.
+func Schema() *record.Schema {
+	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
+	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
+	return record.New("FTP::LOG", "ftp",
+		f("ts", value.KindTime), f("uid", value.KindString),
+		f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
+		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort),
+		f("user", value.KindString), o("password", value.KindString),
+		o("command", value.KindString), o("arg", value.KindString),
+		o("mime_type", value.KindString), o("file_size", value.KindCount),
+		o("reply_code", value.KindCount), o("reply_msg", value.KindString),
+		o("data_channel.passive", value.KindBool), o("data_channel.orig_h", value.KindAddr),
+		o("data_channel.resp_h", value.KindAddr), o("data_channel.resp_p", value.KindPort),
+		o("fuid", value.KindString))
+}
+
+// Columns, in the order of Schema.
+const (
+	colTS = iota
+	colUID
+	colOrigH
+	colOrigP
+	colRespH
+	colRespP
+	colUser
+	colPassword
+	colCommand
+	colArg
+	colMIME
+	colSize
+	colCode
+	colReply
+	colPassive
+	colDataOrigH
+	colDataRespH
+	colDataRespP
+	colFUID
+	numColumns
+)
+
+// write writes the row as it is now.
+func (s *session) write() {
+	row := s.log.row
+	clear(row)
+	row[colTS] = value.Time(float64(s.ts))
+	row[colUID] = value.String(value.Borrow(s.uid))
+	row[colOrigH], row[colOrigP] = value.Addr16(s.id.Orig), value.Port(s.id.OrigP, s.id.Proto)
+	row[colRespH], row[colRespP] = value.Addr16(s.id.Resp), value.Port(s.id.RespP, s.id.Proto)
+	row[colUser] = value.String(value.Borrow(s.user))
+	for _, c := range [...]struct {
+		col int
+		f   *field
+	}{
+		{colPassword, &s.password}, {colCommand, &s.command}, {colArg, &s.arg}, {colMIME, &s.mime}, {colReply, &s.replyMsg},
+	} {
+		if c.f.set {
+			row[c.col] = value.String(value.Borrow(c.f.b))
+		}
+	}
+	if s.hasSize {
+		row[colSize] = value.Count(s.size)
+	}
+	if s.hasCode {
+		row[colCode] = value.Count(uint64(s.code))
+	}
+	if s.hasChannel {
+		d := &s.channel
+		row[colPassive] = value.Bool(d.passive)
+		row[colDataOrigH], row[colDataRespH] = value.Addr16(d.orig), value.Addr16(d.resp)
+		row[colDataRespP] = value.Port(d.port, value.ProtoTCP)
+	}
+	if !s.fuid.IsZero() {
+		s.log.text = s.fuid.AppendText(s.log.text[:0])
+		row[colFUID] = value.String(value.Borrow(s.log.text))
+	}
+	s.log.deps.Write(row)
+}
+
+func appendEnd(b []byte, a *packet.Addr, p uint16) []byte {
+	b = append(text.AppendAddr(b, netip.AddrFrom16(*a).Unmap()), ':')
+	return strconv.AppendUint(b, uint64(p), 10)
+}

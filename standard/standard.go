@@ -47,6 +47,7 @@ func Protocols() []builtin.Protocol {
 		httpProtocol,
 		ftpProtocol,
 		startTLS,
+		programs,
 	}
 }
 

@@ -75,6 +75,9 @@ func runCluster(in plan.Input, show screen) error {
 	if len(survivors) == 0 {
 		forget(spool.Dir, nodes)
 	}
+	if err := writeZeekFiles(in); err != nil {
+		return fmt.Errorf("up: %w", err)
+	}
 	cfg := supervisorConfig(in, creds)
 	cfg.Nodes = nodes
 	d := deps(spool, eng, cfg.RunStarted, show.log())
@@ -82,6 +85,24 @@ func runCluster(in plan.Input, show screen) error {
 	sup := supervisor.New(cfg, d, earlier)
 	runErr := supervise(spool, sup, show)
 	return finish(in, spool.Dir, sup, runErr, show)
+}
+
+// writeZeekFiles leaves in the spool what real Zeek processes load.
+func writeZeekFiles(in plan.Input) error {
+	files, err := plan.ZeekFiles(in)
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	dir := plan.ZeekDir(in.Config.Cluster.Spool)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("files for Zeek: %w", err)
+	}
+	for name, text := range files {
+		if err := replaceFile(filepath.Join(dir, name), text); err != nil {
+			return fmt.Errorf("files for Zeek: %w", err)
+		}
+	}
+	return nil
 }
 
 // supervise runs the supervisor, its socket and the screen until the cluster

@@ -41,6 +41,7 @@ func openBroker(spec node.Spec, led *ledger.Ledger, d Deps) (*broker.Broker, par
 	if err != nil {
 		return nil, part{}, fmt.Errorf("%w; is another broker or a Zeek manager running?", err)
 	}
+	noteLinks(led, spec.Zeek, nil) // so that status shows who is waited for
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	died := make(chan error, 1)

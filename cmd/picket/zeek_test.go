@@ -1,0 +1,176 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/picket-nsm/picket/bus/cluster"
+	"github.com/picket-nsm/picket/bus/codec/brokerbin"
+	"github.com/picket-nsm/picket/host/status"
+	"github.com/picket-nsm/picket/internal/libzmqtest"
+	"github.com/picket-nsm/picket/internal/testenv"
+	"github.com/picket-nsm/picket/zeek/event"
+	"github.com/picket-nsm/picket/zeek/layout"
+	"github.com/picket-nsm/picket/zeek/topic"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+// zeekProcess is a process that is nothing but libzmq and behaves as a real Zeek
+// worker: it subscribes, greets whoever subscribes to a node id, and sends batches.
+type zeekProcess struct {
+	*libzmqtest.Process
+	t        *testing.T
+	name, id string
+}
+
+func startZeek(t *testing.T, name, xpub, xsub, logger string) *zeekProcess {
+	z := &zeekProcess{Process: libzmqtest.Start(t), t: t, name: name, id: "zeromq_" + name + "_host_1_Nxyz"}
+	z.Socket("in", "XSUB", nil)
+	z.Socket("out", "XPUB", map[string]any{"XPUB_VERBOSE": 1})
+	z.Socket("push", "PUSH", nil)
+	z.Connect("in", xpub)
+	z.Connect("out", xsub)
+	z.Connect("push", logger)
+	for _, s := range cluster.Subscriptions(name, z.id, layout.Worker) {
+		z.Subscribe("in", "XSUB", s)
+	}
+	return z
+}
+
+func (z *zeekProcess) event(to, name string, args ...value.Value) {
+	z.t.Helper()
+	e := event.New(name, args...)
+	b, err := brokerbin.New().Append(nil, &e)
+	if err != nil {
+		z.t.Fatal(err)
+	}
+	z.Send("out", []byte(to), []byte(z.id), []byte("broker-bin-v1"), b)
+}
+
+// greet says both hellos to whoever has subscribed to a node id, until the node of
+// this name has said Cluster::hello.
+func (z *zeekProcess) greet(until string) {
+	z.t.Helper()
+	me := []value.Value{value.String(z.name), value.String(z.id)}
+	for !strings.Contains(until, "met") {
+		s := z.Recv("out", 1)[0][0]
+		id, ok := topic.NodeIDOf(string(s[1:]))
+		if !ok || s[0] != 1 || id == z.id {
+			continue
+		}
+		z.event(string(s[1:]), "Cluster::Backend::ZeroMQ::hello", me...)
+		for said := ""; said != "Cluster::hello" && !strings.Contains(id, "_bridge_"); {
+			f := z.Recv("in", 1)[0]
+			e, err := brokerbin.New().Decode(f[3])
+			if err != nil {
+				z.t.Fatal(err)
+			}
+			if said = e.Name; said == "Cluster::hello" && e.Args[0].Str() == until {
+				until = "met"
+			}
+		}
+		z.event(string(s[1:]), "Cluster::hello", me...)
+	}
+}
+
+// TestRealZeek: a worker that is nothing but libzmq takes part in a cluster that
+// picket up has started, over NATS and over ZeroMQ: the manager logs that it came,
+// the logger writes what it sends, of streams that Picket does not know too, and
+// status shows it.
+func TestRealZeek(t *testing.T) {
+	golden := testenv.Shared(t, "golden", "log-batches", "mqtt")
+	frames := testenv.Frames(t, filepath.Join(golden, "batches.jsonl"))
+	for _, backend := range []string{"nats", "zeromq"} {
+		t.Run(backend, func(t *testing.T) {
+			m := newMachine(t)
+			port := freePorts(t, 5)
+			xpub, xsub := fmt.Sprintf("tcp://127.0.0.1:%d", port), fmt.Sprintf("tcp://127.0.0.1:%d", port+1)
+			cfg := m.file("c.toml", fmt.Sprintf(`
+[cluster]
+workers = 1
+[bus]
+backend = %q
+[bus.zeromq]
+xpub = %q
+xsub = %q
+port = %d
+[[zeek]]
+name = "zeek-1"
+role = "worker"
+[logs]
+rotate = "0s"
+`, backend, xpub, xsub, port+2))
+			u := m.up("-c", cfg, "--read", demo(t), "--seed", "x", "--pace", "300s")
+			s := m.wait("all ready", allReady)
+			if out, _ := m.picket("status"); !strings.Contains(out, "zeek zeek-1  not connected  messages 0 in") {
+				t.Error(out)
+			}
+			l, err := os.ReadFile(filepath.Join(m.spool, "zeek", "cluster-layout.zeek"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			parsed, err := layout.Parse("x", l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			logger, _ := parsed.Node("logger-1")
+			z := startZeek(t, "zeek-1", xpub, xsub, fmt.Sprintf("tcp://%s:%d", logger.Addr, logger.Port))
+			z.greet("manager")
+			for _, f := range frames {
+				z.Send("push", f[0], []byte(z.id), f[2], f[3])
+			}
+			z.Send("out", []byte("zeek.cluster.manager"), []byte(z.id), []byte("broker-json-v1"), []byte("{}"))
+			rows := func(dir string) map[string][]string {
+				all := rowsOf(t, dir)
+				return map[string][]string{"mqtt_connect": all["mqtt_connect"], "mqtt_publish": all["mqtt_publish"]}
+			}
+			want := rows(filepath.Join(golden, "tsv"))
+			if len(want["mqtt_connect"]) == 0 || len(want["mqtt_publish"]) == 0 {
+				t.Fatalf("%v", want)
+			}
+			var got map[string][]string
+			for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+				got = rows(filepath.Join(m.dir, "logs"))
+				if slices.Equal(got["mqtt_connect"], want["mqtt_connect"]) && slices.Equal(got["mqtt_publish"], want["mqtt_publish"]) {
+					break
+				}
+				if time.Now().After(end) {
+					t.Fatalf("logs hold %v\nwant %v\n%s", got, want, u.out())
+				}
+			}
+			m.wait("status shows it", func(s *status.Status) bool {
+				return len(s.Links) == 1 && s.Links[0].Connections == 2 && s.Links[0].Batches == uint64(len(frames)) && s.Links[0].In > 0 && s.Links[0].Out > 0
+			})
+			if backend == "nats" {
+				s = m.wait("its codec is refused", func(s *status.Status) bool { return s.Links[0].Codec == 1 })
+				if text, err := os.ReadFile(filepath.Join(m.spool, "hub", "stderr.log")); err != nil || !strings.Contains(string(text), `speaks \"broker-json-v1\", this cluster broker-bin-v1: it is not let in`) {
+					t.Errorf("%v\n%s", err, text)
+				}
+			}
+			m.wait("cluster.log says that it came", func(*status.Status) bool {
+				text, _ := os.ReadFile(filepath.Join(m.dir, "logs", "cluster.log"))
+				return strings.Contains(string(text), "got hello from zeek-1 ("+z.id+")")
+			})
+			z.Kill()
+			m.wait("cluster.log says that it left", func(*status.Status) bool {
+				text, _ := os.ReadFile(filepath.Join(m.dir, "logs", "cluster.log"))
+				return strings.Contains(string(text), "node down: zeek-1")
+			})
+			if out, code := m.picket("stop"); code != 0 {
+				t.Errorf("stop: %d %s", code, out)
+			}
+			u.end(t)
+			if s, err = status.Collect(m.spool, nil); err != nil {
+				t.Fatal(err)
+			}
+			if a := s.Accounting; !a.Settled || a.Remainder() != 0 {
+				t.Errorf("%+v\n%s", a.RecordTotal, u.out())
+			}
+		})
+	}
+}

@@ -44,6 +44,7 @@ func Protocols() []builtin.Protocol {
 			return []analyzer.Factory{snmp.Factory(log.Handler)}
 		},
 		tlsProtocol,
+		quicProtocol,
 		httpProtocol,
 		ftpProtocol,
 		startTLS,

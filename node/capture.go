@@ -31,7 +31,7 @@ func (n *node) runWorker(ctx context.Context) (err error) {
 		return err
 	}
 	w, err := wireWorker(wiring{
-		capture: n.spec.Capture, peer: n.spec.Name, source: src, line: out, ledger: n.books, once: once, deps: &n.deps,
+		capture: n.spec.Capture, peer: n.spec.Name, source: src, line: out, ledger: n.books, once: once, dhcp: n.leases(), deps: &n.deps,
 		patience: 5 * time.Second, memory: memoryLimit(),
 	})
 	if err != nil {

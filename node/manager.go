@@ -24,6 +24,10 @@ func (n *node) runManager(ctx context.Context) error {
 		return err
 	}
 	log := clusterlog.New(out.open(clusterlog.Schema()), n.spec.Name)
+	desk, err := n.leaseDesk(out)
+	if err != nil {
+		return err
+	}
 	if err := out.check(); err != nil {
 		return err
 	}
@@ -75,6 +79,7 @@ func (n *node) runManager(ctx context.Context) error {
 		case c := <-changes:
 			write(c)
 		case now := <-tick.C:
+			desk.Tick(n.deps.Now())
 			out.batcher.Tick(now)
 		case <-ctx.Done():
 		}
@@ -90,6 +95,8 @@ func (n *node) runManager(ctx context.Context) error {
 		}
 	}
 	close(over)
+	n.settled()
+	desk.Close(n.deps.Now())
 	for len(changes) > 0 {
 		write(<-changes)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/picket-nsm/picket/bus/backend/mem"
 	"github.com/picket-nsm/picket/internal/ledger"
 	"github.com/picket-nsm/picket/logs/logger"
+	dhcplog "github.com/picket-nsm/picket/policy/builtin/dhcp"
 	"github.com/picket-nsm/picket/policy/builtin/weird"
 	"github.com/picket-nsm/picket/traffic/capture"
 	"github.com/picket-nsm/picket/traffic/capture/pcapfile"
@@ -123,8 +124,9 @@ func (r *reading) wire(ctx context.Context, shares []capture.Source) (workers []
 		most = min(most, int(n))
 	}
 	once := weird.NewShared(len(shares), weird.Day, most)
+	leases := dhcplog.NewShared(len(shares))
 	for i, s := range shares {
-		w, err := r.worker(ctx, fmt.Sprintf("worker-%d", i+1), s, once.Worker(i))
+		w, err := r.worker(ctx, fmt.Sprintf("worker-%d", i+1), s, once.Worker(i), leases.Worker(i))
 		if err != nil {
 			return workers, err
 		}
@@ -180,7 +182,7 @@ func (r *reading) logger(ctx context.Context) error {
 }
 
 // worker makes one worker with its end of the bus.
-func (r *reading) worker(ctx context.Context, name string, src capture.Source, once weird.Once) (*worker, error) {
+func (r *reading) worker(ctx context.Context, name string, src capture.Source, once weird.Once, leases dhcplog.Place) (*worker, error) {
 	books, err := r.book(name, "worker")
 	if err != nil {
 		return nil, err
@@ -192,7 +194,7 @@ func (r *reading) worker(ctx context.Context, name string, src capture.Source, o
 	}
 	out.ship.Loggers([]string{"logger-1"})
 	w, err := wireWorker(wiring{
-		capture: r.cfg.Capture, peer: standalone, source: src, line: out, ledger: books, once: once, deps: &r.deps,
+		capture: r.cfg.Capture, peer: standalone, source: src, line: out, ledger: books, once: once, dhcp: leases, deps: &r.deps,
 		memory: memoryLimit() / int64(r.cfg.Workers),
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/picket-nsm/picket/internal/ledger"
 	"github.com/picket-nsm/picket/policy/builtin"
 	"github.com/picket-nsm/picket/policy/builtin/captureloss"
+	dhcplog "github.com/picket-nsm/picket/policy/builtin/dhcp"
 	"github.com/picket-nsm/picket/policy/builtin/reporter"
 	"github.com/picket-nsm/picket/policy/builtin/stats"
 	"github.com/picket-nsm/picket/policy/builtin/weird"
@@ -53,7 +54,7 @@ func wireWorker(c wiring) (*worker, error) {
 		return nil, err
 	}
 	policy := builtin.New(builtin.Env{
-		Peer: c.peer, Producer: c.ledger.Node, Start: c.ledger.Start, Once: c.once, Files: drivers,
+		Peer: c.peer, Producer: c.ledger.Node, Start: c.ledger.Start, Once: c.once, DHCP: c.dhcp, Files: drivers,
 	}, c.line.open, c.deps.Protocols)
 
 	cfg := flow.Default()
@@ -95,6 +96,7 @@ type wiring struct {
 	line    *line
 	ledger  *ledger.Ledger
 	once    weird.Once
+	dhcp    dhcplog.Place // nil: this worker is alone
 	deps    *Deps
 	memory  int64 // bytes its flows may take; 0: flow's own limits
 

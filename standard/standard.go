@@ -7,12 +7,14 @@ import (
 	"github.com/picket-nsm/picket/logs/sink/jsonl"
 	"github.com/picket-nsm/picket/logs/sink/tsv"
 	"github.com/picket-nsm/picket/policy/builtin"
+	dhcplog "github.com/picket-nsm/picket/policy/builtin/dhcp"
 	dnslog "github.com/picket-nsm/picket/policy/builtin/dns"
 	ntplog "github.com/picket-nsm/picket/policy/builtin/ntp"
 	snmplog "github.com/picket-nsm/picket/policy/builtin/snmp"
 	sshlog "github.com/picket-nsm/picket/policy/builtin/ssh"
 	sysloglog "github.com/picket-nsm/picket/policy/builtin/syslog"
 	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/analyzer/dhcp"
 	"github.com/picket-nsm/picket/traffic/analyzer/dns"
 	"github.com/picket-nsm/picket/traffic/analyzer/ntp"
 	"github.com/picket-nsm/picket/traffic/analyzer/snmp"
@@ -42,6 +44,9 @@ func Protocols() []builtin.Protocol {
 		func(b builtin.Base) []analyzer.Factory {
 			log := snmplog.New(snmplog.Deps{Write: b.Open(snmplog.Schema()), Weird: b.Weird})
 			return []analyzer.Factory{snmp.Factory(log.Handler)}
+		},
+		func(b builtin.Base) []analyzer.Factory {
+			return []analyzer.Factory{dhcp.Factory(dhcplog.New(b.DHCP, b.Open(dhcplog.Schema()), b.Weird).Handler)}
 		},
 		tlsProtocol,
 		quicProtocol,

@@ -9,6 +9,7 @@ package builtin
 import (
 	analyzerlog "github.com/picket-nsm/picket/policy/builtin/analyzer"
 	"github.com/picket-nsm/picket/policy/builtin/conn"
+	dhcplog "github.com/picket-nsm/picket/policy/builtin/dhcp"
 	fileslog "github.com/picket-nsm/picket/policy/builtin/files"
 	"github.com/picket-nsm/picket/policy/builtin/tunnel"
 	"github.com/picket-nsm/picket/policy/builtin/weird"
@@ -32,8 +33,9 @@ type Base struct {
 	Once  Once          // who logs what the cluster logs once
 	// Weird takes an oddity that belongs to no connection.
 	Weird   func(now packet.Time, name, addl string)
-	Tunnels *tunnel.Log // the tunnels that proxies open
-	Secured *Secured    // who wants to know where TLS begins
+	Tunnels *tunnel.Log   // the tunnels that proxies open
+	Secured *Secured      // who wants to know where TLS begins
+	DHCP    dhcplog.Place // where DHCP messages are put together
 }
 
 // Secured tells those who asked of connections whose TLS is established: what
@@ -62,10 +64,11 @@ type Protocol func(Base) []analyzer.Factory
 
 // Env is what the policy is told of its node.
 type Env struct {
-	Peer     string     // the peer column
-	Producer string     // name of the node in what it claims
-	Start    uint64     // which life of the node
-	Once     weird.Once // nil: nobody else is in the cluster
+	Peer     string        // the peer column
+	Producer string        // name of the node in what it claims
+	Start    uint64        // which life of the node
+	Once     weird.Once    // nil: nobody else is in the cluster
+	DHCP     dhcplog.Place // where DHCP messages are put together; nil: here
 
 	Files []fileslog.Driver // what looks at files, beside what protocols bring
 	// Expect, if not nil, hears of each connection that an analyzer expects, on
@@ -85,6 +88,7 @@ type Policy struct {
 	analyzer *analyzerlog.Log
 	asker    *asker
 	expect   func(analyzer.Expectation)
+	dhcp     dhcplog.Place
 }
 
 var (
@@ -106,10 +110,14 @@ func New(env Env, open Open, protocols []Protocol) *Policy {
 		analyzer: analyzerlog.New(open(analyzerlog.Schema())),
 		asker:    newAsker(&env),
 		expect:   env.Expect,
+		dhcp:     env.DHCP,
+	}
+	if p.dhcp == nil {
+		p.dhcp = dhcplog.NewShared(1).Worker(0)
 	}
 	log := fileslog.New(fileslog.Default(), open(fileslog.Schema()), env.Files...)
 	p.Files = files.New(files.Default(), log)
-	base := Base{Open: open, Files: p.Files, Log: log, Once: p.asker, Weird: p.odd, Tunnels: p.tunnel, Secured: &Secured{}}
+	base := Base{Open: open, Files: p.Files, Log: log, Once: p.asker, Weird: p.odd, Tunnels: p.tunnel, Secured: &Secured{}, DHCP: p.dhcp}
 	for _, protocol := range protocols {
 		p.Analyzers = append(p.Analyzers, protocol(base)...)
 	}
@@ -144,13 +152,17 @@ func (p *Policy) Expected(e analyzer.Expectation) {
 }
 
 // Advance tells the logs that go by packet time how late it is.
-func (p *Policy) Advance(now packet.Time) { p.tunnel.Advance(now) }
+func (p *Policy) Advance(now packet.Time) {
+	p.tunnel.Advance(now)
+	p.dhcp.Advance(now)
+}
 
 // Waiting returns how many rows wait for an answer from the cluster.
 func (p *Policy) Waiting() int { return p.weird.Waiting() + p.asker.n }
 
 // Close writes the rows whose answer has not come. Rows after it are lost.
 func (p *Policy) Close() {
+	p.dhcp.Finish()
 	p.weird.Close()
 	p.asker.close()
 }

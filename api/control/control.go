@@ -30,6 +30,9 @@ const Keep = 500 * time.Millisecond
 // now needs two.
 const lookAgain = 200 * time.Millisecond
 
+// askTime is how long the supervisor may take to answer; it has 5 s itself.
+const askTime = 6 * time.Second
+
 // Operations are those on the cluster of one spool. Its methods may be called by
 // several goroutines.
 type Operations struct {
@@ -101,6 +104,10 @@ func (o *Operations) Stop(ctx context.Context, id access.Identity, now bool) err
 // operate has the supervisor do it, which writes the record, too; what did not
 // reach it is recorded here.
 func (o *Operations) operate(ctx context.Context, id access.Identity, op, node string) error {
+	// Who asks may be gone before the answer is there, and we ourselves be asked to
+	// end by what we ask for: neither is a reason not to hear it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTime)
+	defer cancel()
 	return o.guard.Do(id, op, node, func() error {
 		as := id.Actor()
 		_, err := supervisor.Ask(ctx, o.spool, supervisor.Request{Op: op, Node: node, As: &as})

@@ -1,18 +1,11 @@
 package websocket_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/hex"
-	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,58 +16,8 @@ import (
 	"github.com/picket-nsm/picket/api/websocket"
 	"github.com/picket-nsm/picket/bus/backend/mem"
 	"github.com/picket-nsm/picket/bus/codec/brokerbin"
+	"github.com/picket-nsm/picket/internal/testcert"
 )
-
-// authority signs certificates into a folder.
-type authority struct {
-	t    *testing.T
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	file string
-}
-
-func newAuthority(t *testing.T) *authority {
-	a := &authority{t: t, dir: t.TempDir()}
-	a.file, _ = a.sign("ca", nil)
-	return a
-}
-
-// sign makes a certificate for a name, the authority's own first.
-func (a *authority) sign(name string, dns []string) (cert, key string) {
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	c := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: dns,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: a.cert == nil, BasicConstraintsValid: true,
-	}
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = c, k
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &k.PublicKey, signer)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	if a.cert == nil {
-		a.key = k
-		if a.cert, err = x509.ParseCertificate(der); err != nil {
-			a.t.Fatal(err)
-		}
-	}
-	pk, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return a.write(name+".crt", "CERTIFICATE", der), a.write(name+".key", "PRIVATE KEY", pk)
-}
-
-func (a *authority) write(name, typ string, der []byte) string {
-	return file(a.t, a.dir, name, string(pem.EncodeToMemory(&pem.Block{Type: typ, Bytes: der})))
-}
 
 func file(t *testing.T, dir, name, text string) string {
 	t.Helper()
@@ -132,8 +75,8 @@ func TestHostAndOrigin(t *testing.T) {
 }
 
 func TestTokensAndCertificates(t *testing.T) {
-	ca, other := newAuthority(t), newAuthority(t)
-	cert, key := ca.sign("door", nil)
+	ca, other := testcert.New(t), testcert.New(t)
+	cert, key := ca.Sign("door", nil)
 	acl := file(t, t.TempDir(), "acl.toml", `
 [[client]]
 name = "soc"
@@ -152,16 +95,16 @@ name = "reader"
 token_sha256 = "`+hash("secret-2")+`"
 subscribe = ["zeek/"]
 `)
-	w := open(t, websocket.Config{Cert: cert, Key: key, ClientCA: ca.file, ACL: acl}, nil)
+	w := open(t, websocket.Config{Cert: cert, Key: key, ClientCA: ca.File, ACL: acl}, nil)
 	if !strings.HasPrefix(w.url, "wss://") {
 		t.Error(w.url)
 	}
 	roots := x509.NewCertPool()
-	roots.AddCert(ca.cert)
-	with := func(a *authority, names ...string) *tls.Config {
+	roots.AddCert(ca.Cert)
+	with := func(a *testcert.Authority, names ...string) *tls.Config {
 		cfg := &tls.Config{RootCAs: roots}
 		if a != nil {
-			c, k := a.sign(names[0], names[1:])
+			c, k := a.Sign(names[0], names[1:])
 			pair, err := tls.LoadX509KeyPair(c, k)
 			if err != nil {
 				t.Fatal(err)
@@ -253,8 +196,8 @@ func TestTokensAtRate(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	dir := t.TempDir()
-	ca := newAuthority(t)
-	cert, key := ca.sign("door", nil)
+	ca := testcert.New(t)
+	cert, key := ca.Sign("door", nil)
 	acl := func(text string) string { return file(t, dir, "acl.toml", text) }
 	good := "[[client]]\nname = \"a\"\ntoken_sha256 = \"" + hash("x") + "\"\n"
 	for _, c := range []struct {
@@ -266,7 +209,7 @@ func TestSettings(t *testing.T) {
 		{func() websocket.Config { return websocket.Config{Listen: "0.0.0.0:0"} }, "listen 0.0.0.0:0: not loopback, so an acl file must say who may do what"},
 		{func() websocket.Config { return websocket.Config{Listen: "[::]:0", ACL: acl(good)} }, "listen [::]:0: not loopback, so cert and key are needed: tokens and events would be readable on the way"},
 		{func() websocket.Config { return websocket.Config{Cert: cert} }, "cert and key belong together"},
-		{func() websocket.Config { return websocket.Config{ClientCA: ca.file} }, "client_ca needs cert and key, and an acl file that names the certificates"},
+		{func() websocket.Config { return websocket.Config{ClientCA: ca.File} }, "client_ca needs cert and key, and an acl file that names the certificates"},
 		{func() websocket.Config {
 			return websocket.Config{ACL: acl("[[client]]\nname = \"a\"\ncertificate = \"b\"\n"), Cert: cert, Key: key}
 		},

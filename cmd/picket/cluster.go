@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/picket-nsm/picket/control/plan"
+	"github.com/picket-nsm/picket/host/audit"
 	"github.com/picket-nsm/picket/host/engine"
 	"github.com/picket-nsm/picket/host/engine/native"
 	"github.com/picket-nsm/picket/host/status"
@@ -83,6 +84,9 @@ func runCluster(in plan.Input, show screen) error {
 	d := deps(spool, eng, cfg.RunStarted, show.log())
 	d.Stopping = socks.stop
 	sup := supervisor.New(cfg, d, earlier)
+	if err := note(spool.Dir, "command", "up", ""); err != nil {
+		show.line("! " + err.Error())
+	}
 	runErr := supervise(spool, sup, show)
 	return finish(in, spool.Dir, sup, runErr, show)
 }
@@ -128,11 +132,16 @@ func supervise(spool *supervisor.Spool, sup *supervisor.Supervisor, show screen)
 	wg.Go(func() {
 		for n := 0; ; n++ {
 			select {
-			case <-sigs:
+			case sig := <-sigs:
+				op := "stop"
 				if n == 0 {
 					cancel()
 				} else {
+					op = "kill"
 					_ = sup.Kill(side)
+				}
+				if err := note(spool.Dir, "signal", op, sig.String()); err != nil {
+					show.line("! " + err.Error())
 				}
 			case <-side.Done():
 				return
@@ -146,6 +155,20 @@ func supervise(spool *supervisor.Spool, sup *supervisor.Supervisor, show screen)
 	})
 	wg.Go(func() { show.run(side, spool.Dir) })
 	return sup.Run(ctx)
+}
+
+// note writes into the audit log what the owner of the spool does without the
+// control socket: by a command, or a signal, whose name is why. Who sent the
+// signal is not known.
+func note(spool, via, op, why string) error {
+	a := audit.Actor{Role: "owner", From: "unix", Via: via}
+	if via == "command" {
+		a.Who, a.From = supervisor.UserName(os.Getuid()), fmt.Sprintf("unix pid %d", os.Getpid())
+	}
+	if why != "" {
+		a.From = why
+	}
+	return audit.New(spool, nil).Add(audit.Entry{Actor: a, Op: op, Outcome: audit.Done})
 }
 
 // forget removes the ledgers of earlier runs, but for each node's last one,

@@ -9,6 +9,7 @@ import (
 	"github.com/picket-nsm/picket/api/access"
 	"github.com/picket-nsm/picket/api/control"
 	"github.com/picket-nsm/picket/host/audit"
+	"github.com/picket-nsm/picket/host/status"
 	"github.com/picket-nsm/picket/internal/procinfo"
 	"github.com/picket-nsm/picket/node"
 )
@@ -20,6 +21,7 @@ const doorControl = "control"
 func serveControl(ctx context.Context, w node.Doorway, cfg node.Control, up func(url string)) error {
 	guard, err := access.New(controlAccess(cfg), access.Deps{
 		Log: w.Log, Now: w.Now, Audit: audit.New(cfg.Spool, w.Now), Holder: procinfo.Listener, Via: doorControl, Closed: true,
+		Last: status.LastPort(w.Spec.Dir, doorControl),
 	})
 	if err != nil {
 		return err

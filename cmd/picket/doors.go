@@ -68,7 +68,7 @@ func keepDoor(ctx context.Context, w node.Doorway, kind string, serve func(up fu
 		case <-time.After(doorRetry):
 		}
 	}
-	if err := status.RemoveDoor(w.Spec.Dir, kind); err != nil {
+	if err := status.CloseDoor(w.Spec.Dir, kind); err != nil {
 		w.Log.Error(err.Error())
 	}
 }

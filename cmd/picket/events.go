@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -32,8 +30,9 @@ const eventsExample = `  picket events sub /                          every topi
 
 // server is the flags that say where to connect.
 type server struct {
-	url, spool, tokenFile, ca, cert, key, app string
-	v2                                        bool
+	url, spool, app string
+	badge           badge
+	v2              bool
 }
 
 func eventsCommand() *cobra.Command {
@@ -49,10 +48,7 @@ func eventsCommand() *cobra.Command {
 	f := cmd.PersistentFlags()
 	f.StringVar(&s.url, "url", "", "server, as ws://host:port or wss://host:port")
 	f.StringVar(&s.spool, "spool", "spool", "folder of the cluster, as given to picket up")
-	f.StringVar(&s.tokenFile, "token-file", "", "file that holds the token, and nothing else")
-	f.StringVar(&s.ca, "ca", "", "PEM file with the authority of the server's certificate, for wss://")
-	f.StringVar(&s.cert, "cert", "", "PEM file with a client certificate")
-	f.StringVar(&s.key, "key", "", "PEM file with the key of --cert")
+	s.badge.add(cmd, "wss://")
 	f.StringVar(&s.app, "app", "picket-events", "name to tell the server")
 	f.BoolVar(&s.v2, "v2", false, "use /v2, which only Picket has: records by field name, any bytes")
 	cmd.AddCommand(eventsSubCommand(&s), eventsPubCommand(&s))
@@ -61,7 +57,7 @@ func eventsCommand() *cobra.Command {
 
 // config puts together what the flags, the environment and the spool say.
 func (s *server) config() (wsclient.Config, error) {
-	c := wsclient.Config{URL: s.url, Application: s.app, Token: os.Getenv("PICKET_TOKEN")}
+	c := wsclient.Config{URL: s.url, Application: s.app}
 	if c.URL == "" {
 		c.URL = os.Getenv("PICKET_URL")
 	}
@@ -71,35 +67,9 @@ func (s *server) config() (wsclient.Config, error) {
 	if s.v2 {
 		c.URL = strings.TrimSuffix(strings.TrimSuffix(c.URL, "/v1/messages/json"), "/") + "/v2/messages/json"
 	}
-	if s.tokenFile != "" {
-		b, err := os.ReadFile(s.tokenFile)
-		if err != nil {
-			return c, usagef("events: token: %w", err)
-		}
-		c.Token = strings.TrimSpace(string(b))
-	}
-	if s.ca == "" && s.cert == "" && s.key == "" {
-		return c, nil
-	}
-	c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.ca != "" {
-		pem, err := os.ReadFile(s.ca)
-		if err != nil {
-			return c, usagef("events: ca: %w", err)
-		}
-		c.TLS.RootCAs = x509.NewCertPool()
-		if !c.TLS.RootCAs.AppendCertsFromPEM(pem) {
-			return c, usagef("events: ca %s: no certificate in it", s.ca)
-		}
-	}
-	if s.cert != "" || s.key != "" {
-		pair, err := tls.LoadX509KeyPair(s.cert, s.key)
-		if err != nil {
-			return c, usagef("events: certificate: %w", err)
-		}
-		c.TLS.Certificates = []tls.Certificate{pair}
-	}
-	return c, nil
+	var err error
+	c.Token, c.TLS, err = s.badge.read("events")
+	return c, err
 }
 
 // doorOf is the URL of the door of the cluster that runs in a spool, or Zeek's.

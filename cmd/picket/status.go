@@ -27,26 +27,33 @@ cluster has run in the spool.`
 
 const statusExample = `  picket status
   picket status --json | jq '.nodes[] | {name, state, packets_dropped}'
-  watch -n1 picket status`
+  watch -n1 picket status
+  picket status --url https://sensor-7:27761 --token-file token --ca ca.pem`
 
 func statusCommand() *cobra.Command {
-	var spool string
+	var t target
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "status",
 		Short:   "Show what each node does",
-		Long:    statusLong,
+		Long:    statusLong + targetHelp,
 		Example: statusExample,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := status.Collect(spool, nil)
+			p, err := t.place("status")
 			if err != nil {
 				return err
 			}
-			if s.Supervisor.Alive {
+			s, err := p.Status(cmd.Context())
+			switch {
+			case err != nil && t.remote():
+				return t.explain("status", err)
+			case err != nil:
+				return err
+			case s.Supervisor.Alive && !t.remote(): // the door looks twice itself
 				// A second look, for the CPU of now instead of since the start.
 				time.Sleep(statusLook)
-				if again, err := status.Collect(spool, s); err == nil {
+				if again, err := p.Status(cmd.Context()); err == nil {
 					s = again
 				}
 			}
@@ -66,7 +73,7 @@ func statusCommand() *cobra.Command {
 			return nil
 		},
 	}
-	addSpool(cmd, &spool)
+	t.add(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, with every counter and the accounting")
 	return cmd
 }

@@ -21,34 +21,40 @@ import (
 const stopLong = `Stop a cluster in order: workers, proxies, manager, loggers, hub, each draining
 what it holds; one that does not end in time is killed, and named. It returns
 when all have ended. If the supervisor has died, its nodes are found and stopped
-all the same.`
+all the same. Who stopped it is in the spool's audit.jsonl.`
 
 const stopExample = `  picket stop
   picket stop --spool /var/spool/picket
-  picket stop --now                         kill, without drain`
+  picket stop --now                         kill, without drain
+  picket stop --url https://sensor-7:27761 --token-file token --ca ca.pem`
 
 func stopCommand() *cobra.Command {
-	var spool string
+	var t target
 	var now bool
 	cmd := &cobra.Command{
 		Use:     "stop",
 		Short:   "Stop a cluster in order",
-		Long:    stopLong,
+		Long:    stopLong + targetHelp,
 		Example: stopExample,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 			defer cancel()
-			op := "stop"
-			if now {
-				op = "kill"
-			}
-			_, err := supervisor.Ask(ctx, spool, supervisor.Request{Op: op})
-			if errors.Is(err, supervisor.ErrNotRunning) {
-				return stopOrphans(ctx, cmd, spool, now)
-			}
+			p, err := t.place("stop")
 			if err != nil {
-				return noSupervisor("stop", spool, err)
+				return err
+			}
+			err = p.Stop(ctx, now)
+			spool := t.spool
+			switch {
+			case t.remote() && err != nil && !(now && !refused(err)): // who kills the hub may get no answer
+				return t.explain("stop", err)
+			case t.remote():
+				return stopsElsewhere(ctx, cmd, p, t.url)
+			case errors.Is(err, supervisor.ErrNotRunning):
+				return stopOrphans(ctx, cmd, spool, now)
+			case err != nil:
+				return t.explain("stop", err)
 			}
 			for supervisor.Held(spool) {
 				select {
@@ -67,9 +73,31 @@ func stopCommand() *cobra.Command {
 			return killed(st)
 		},
 	}
-	addSpool(cmd, &spool)
+	t.add(cmd)
 	cmd.Flags().BoolVar(&now, "now", false, "kill at once instead of letting nodes drain")
 	return cmd
+}
+
+// stopsElsewhere waits until the door is gone, which the hub closes last, and
+// names the nodes that were killed until then.
+func stopsElsewhere(ctx context.Context, cmd *cobra.Command, p place, url string) error {
+	last := supervisor.State{}
+	for {
+		st, err := p.State(ctx)
+		if ctx.Err() != nil {
+			return errors.New("stop: no longer waiting; the cluster goes on stopping")
+		}
+		if err != nil {
+			break
+		}
+		last = *st
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "the cluster at %s has closed its door\n", url)
+	return killed(last)
 }
 
 // killed names the nodes that did not end by themselves.
@@ -108,6 +136,13 @@ func stopOrphans(ctx context.Context, cmd *cobra.Command, dir string, now bool) 
 	if len(supervisor.Survivors(st, eng)) == 0 {
 		fmt.Fprintln(cmd.OutOrStdout(), "nothing runs")
 		return nil
+	}
+	op := "stop"
+	if now {
+		op = "kill"
+	}
+	if err := note(spool.Dir, "command", op, ""); err != nil {
+		fmt.Fprintln(cmd.OutOrStdout(), "! "+err.Error()) // a full disk must not keep a cluster running
 	}
 	return stopFound(ctx, spool, eng, st, now, (&lines{w: cmd.OutOrStdout()}).log())
 }

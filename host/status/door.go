@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 )
 
 // Door is a way in from outside, as the process that holds it tells of it, in a
@@ -38,12 +40,43 @@ func WriteDoor(dir string, d Door) error {
 	return nil
 }
 
-// RemoveDoor takes the note back.
-func RemoveDoor(dir, kind string) error {
-	if err := os.Remove(doorFile(dir, kind)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forget door %s: %w", kind, err)
+// CloseDoor notes that a door is closed. Its URL stays, for LastPort.
+func CloseDoor(dir, kind string) error {
+	d, err := readDoor(dir, kind)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return nil
+	if err != nil {
+		return fmt.Errorf("note door %s: %w", kind, err)
+	}
+	d.PID = 0
+	return WriteDoor(dir, d)
+}
+
+// LastPort is the port of a door in an earlier life of its node, or 0: one that
+// was chosen free is kept, so that clients find it again.
+func LastPort(dir, kind string) int {
+	d, err := readDoor(dir, kind)
+	if err != nil {
+		return 0
+	}
+	u, err := url.Parse(d.URL)
+	if err != nil {
+		return 0
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	if err != nil {
+		return 0
+	}
+	return int(port)
+}
+
+func readDoor(dir, kind string) (d Door, err error) {
+	text, err := os.ReadFile(doorFile(dir, kind))
+	if err != nil {
+		return d, err
+	}
+	return d, json.Unmarshal(text, &d)
 }
 
 // Doors reads the notes of a node's folder that the process with this id has
@@ -80,10 +113,16 @@ func (s *Status) doors(spool string, n Node, b *books) {
 // DoorClients is the name of the counter of a door's clients.
 func DoorClients(kind string) string { return kind + ".clients" }
 
+// doorWebSocket is the kind of door whose clients stay.
+const doorWebSocket = "websocket"
+
 // String is a door in one line.
 func (d Door) String() string {
 	if d.URL == "" {
 		return fmt.Sprintf("! %s of %s is closed: %s", d.Kind, d.Node, d.Trouble)
+	}
+	if d.Kind != doorWebSocket {
+		return fmt.Sprintf("%s of %s  %s", d.Kind, d.Node, d.URL)
 	}
 	clients := fmt.Sprintf("%d clients", d.Clients)
 	if d.Clients == 1 {

@@ -22,7 +22,7 @@ func Table(w io.Writer, s *Status) error {
 		b.WriteString("\n" + a + "\n")
 	}
 	for _, d := range s.Doors {
-		b.WriteString(printable(d.String()) + "\n")
+		b.WriteString(Printable(d.String()) + "\n")
 	}
 	for _, l := range s.Links {
 		b.WriteString(printable(l.String()) + "\n")
@@ -34,7 +34,7 @@ func Table(w io.Writer, s *Status) error {
 		if n.Restarts > 0 && n.LastExit != "" && n.LastExit != restartAsked {
 			fmt.Fprintf(&b, "! %s has restarted %s, last: %s\n", n.Name, times(n.Restarts), n.LastExit)
 			for _, l := range n.Stderr {
-				b.WriteString("    " + printable(l) + "\n")
+				b.WriteString("    " + Printable(l) + "\n")
 			}
 		}
 	}
@@ -83,7 +83,7 @@ func Render(s *Status, w, h int, hint string) []byte {
 		if i > 0 {
 			b.WriteString("\r\n")
 		}
-		b.WriteString(clip(printable(l), w))
+		b.WriteString(clip(Printable(l), w))
 		b.WriteString("\x1b[K") // what an earlier picture left in this line
 	}
 	return []byte(b.String())
@@ -238,8 +238,8 @@ func times(n int) string {
 	return fmt.Sprintf("%d times", n)
 }
 
-// printable keeps control characters, which a node may have printed, off the terminal.
-func printable(s string) string {
+// Printable keeps control characters, which a node may have printed, off the terminal.
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < 0x20 && r != '\t' || r >= 0x7f && r < 0xa0 {
 			return '?'

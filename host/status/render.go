@@ -25,7 +25,7 @@ func Table(w io.Writer, s *Status) error {
 		b.WriteString(Printable(d.String()) + "\n")
 	}
 	for _, l := range s.Links {
-		b.WriteString(printable(l.String()) + "\n")
+		b.WriteString(Printable(l.String()) + "\n")
 	}
 	for _, p := range s.Problems {
 		b.WriteString("! " + p + "\n")

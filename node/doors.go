@@ -13,6 +13,7 @@ import (
 type Doors struct {
 	WebSocket *WebSocket `json:"websocket,omitempty"`
 	Control   *Control   `json:"control,omitempty"`
+	Web       *Web       `json:"web,omitempty"`
 }
 
 // Control is the settings of the door through which the cluster is operated from
@@ -26,6 +27,25 @@ type Control struct {
 	Origins  []string `json:"origins,omitempty"`
 
 	Spool string `json:"spool"`
+}
+
+// Web is the dashboard: the settings of package api/web, and what it shows.
+type Web struct {
+	Listen   string   `json:"listen"`
+	Cert     string   `json:"cert,omitempty"`
+	Key      string   `json:"key,omitempty"`
+	ClientCA string   `json:"client_ca,omitempty"`
+	ACL      string   `json:"acl,omitempty"`
+	Hosts    []string `json:"hosts,omitempty"`
+
+	Spool   string            `json:"spool"` // folder of the nodes' folders
+	Sources map[string]Source `json:"sources,omitempty"`
+}
+
+// Source is where a worker's packets come from.
+type Source struct {
+	Name string `json:"name"`
+	Live bool   `json:"live,omitempty"` // a network interface
 }
 
 // WebSocket is the settings of package api/websocket, field by field.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/picket-nsm/picket/api/web"
 	"github.com/picket-nsm/picket/api/websocket"
 	"github.com/picket-nsm/picket/bus/backend"
 	"github.com/picket-nsm/picket/bus/codec"
@@ -38,6 +39,12 @@ func openDoors(ctx context.Context, w node.Doorway) {
 	if cfg := w.Spec.Doors.Control; cfg != nil {
 		open.Go(func() {
 			keepDoor(ctx, w, doorControl, func(up func(string)) error { return serveControl(ctx, w, *cfg, up) })
+		})
+	}
+	if cfg := w.Spec.Doors.Web; cfg != nil {
+		last := lastPort(w.Spec.Dir, web.Kind)
+		open.Go(func() {
+			keepDoor(ctx, w, web.Kind, func(up func(string)) error { return serveDashboard(ctx, w, *cfg, last, up) })
 		})
 	}
 	open.Wait()

@@ -82,6 +82,7 @@ func (c Config) Problems() []Problem {
 	c.zeek(bad, oneOf)
 	c.API.WebSocket.problems(bad)
 	c.API.Control.problems(bad)
+	c.API.Web.problems(c.API.Control.ACL != "", bad)
 	c.Metrics.problems(bad)
 	for _, d := range []struct {
 		key string
@@ -263,6 +264,7 @@ func (c *Config) Paths() []*string {
 		&c.Bus.TokenFile, &c.Bus.CA, &c.Bus.Cert, &c.Bus.Key, &c.Bus.ZeroMQ.CurveDir,
 		&w.Cert, &w.Key, &w.ClientCA, &w.ACL,
 		&c.API.Control.Cert, &c.API.Control.Key, &c.API.Control.ClientCA, &c.API.Control.ACL,
+		&c.API.Web.Cert, &c.API.Web.Key, &c.API.Web.ClientCA,
 	}
 	w.Declarations = slices.Clone(w.Declarations)
 	for i := range w.Declarations {

@@ -56,3 +56,31 @@ func (w WebSocket) problems(bad func(key, format string, args ...any)) {
 		}
 	}
 }
+
+// problems is what is wrong with [api.web]; acl says whether there are tokens.
+func (w Web) problems(acl bool, bad func(key, format string, args ...any)) {
+	if w.Listen == "" {
+		return
+	}
+	const at = "api.web."
+	host, port, err := net.SplitHostPort(w.Listen)
+	_, perr := strconv.ParseUint(port, 10, 16)
+	ip, aerr := netip.ParseAddr(host)
+	beyond := aerr == nil && !ip.IsLoopback()
+	switch {
+	case err != nil || perr != nil:
+		bad(at+"listen", "%q: want address and port, as 127.0.0.1:27780", w.Listen)
+	case aerr != nil && host != "localhost":
+		bad(at+"listen", "%q: want the address as a number, as 127.0.0.1:27780", w.Listen)
+	case beyond && !acl:
+		bad(at+"listen", "%s: not loopback, so acl in [api.control] must name a file that says who may read", w.Listen)
+	case beyond && w.Cert == "":
+		bad(at+"listen", "%s: not loopback, so cert and key are needed", w.Listen)
+	}
+	if (w.Cert == "") != (w.Key == "") {
+		bad(at+"cert", "cert and key belong together")
+	}
+	if w.ClientCA != "" && (w.Cert == "" || !acl) {
+		bad(at+"client_ca", "needs cert and key, and an acl in [api.control] that names the certificates")
+	}
+}

@@ -116,6 +116,7 @@ type Supervisor struct {
 type API struct {
 	WebSocket WebSocket `toml:"websocket" json:"websocket" doc:"Zeek's WebSocket API: programs get and publish events. docs/howto/use-the-websocket-api.md"`
 	Control   Control   `toml:"control" json:"control" doc:"Who may operate the cluster from elsewhere, or from a web page: picket status, top, logs, restart and stop with --url. docs/howto/operate-from-elsewhere.md"`
+	Web       Web       `toml:"web" json:"web" doc:"The dashboard: a page that shows how the cluster is. docs/howto/use-the-dashboard.md"`
 }
 
 // Control is the section [api.control].
@@ -126,6 +127,15 @@ type Control struct {
 	Key      string   `toml:"key" json:"key" doc:"PEM file with the key of cert."`
 	ClientCA string   `toml:"client_ca" json:"client_ca" doc:"PEM file with the authority whose client certificates are taken in place of tokens."`
 	Origins  []string `toml:"origins" json:"origins" doc:"Origins of web pages that may ask, as [\"https://soc.example\"]. Others are refused."`
+}
+
+// Web is the section [api.web].
+type Web struct {
+	Listen   string   `toml:"listen" json:"listen" doc:"Address and port; the hub serves it, or the manager where there is no hub of ours. Beyond loopback, cert and key are needed, and acl in [api.control]; with that, who has the role operate restarts nodes. Port 0: 27780 if it is free, else any, kept over restarts and shown by picket status. Empty: no dashboard."`
+	Cert     string   `toml:"cert" json:"cert" doc:"PEM file with the server's certificate, for https://."`
+	Key      string   `toml:"key" json:"key" doc:"PEM file with the key of cert."`
+	ClientCA string   `toml:"client_ca" json:"client_ca" doc:"PEM file with the authority whose client certificates are taken in place of tokens."`
+	Hosts    []string `toml:"hosts" json:"hosts" doc:"On loopback: names under which this machine may be asked for, besides localhost."`
 }
 
 // WebSocket is the section [api.websocket].
@@ -174,7 +184,7 @@ func Default() Config {
 		API: API{WebSocket: WebSocket{
 			Listen: "127.0.0.1:27759", Node: "manager", Ping: Duration(5 * time.Second), Message: 4 << 20,
 			Subscriptions: 1000, Connections: 1024, Handshakes: 64, Queue: 4 << 20,
-		}},
+		}, Web: Web{Listen: "127.0.0.1:0"}},
 		Metrics: Metrics{Listen: "127.0.0.1:0"},
 	}
 }

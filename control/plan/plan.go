@@ -173,6 +173,7 @@ func Nodes(in Input) ([]supervisor.Node, error) {
 	}
 	metrics(c, out)
 	remote(c, out)
+	dashboard(in, workers, out)
 	return out, nil
 }
 
@@ -233,6 +234,40 @@ func metrics(c config.Config, nodes []supervisor.Node) {
 	for i := range nodes {
 		if nodes[i].Role == role {
 			nodes[i].Node.Metrics = &node.Metrics{Listen: c.Metrics.Listen, Spool: c.Cluster.Spool}
+		}
+	}
+}
+
+// dashboard has the hub serve the page, or the manager where there is no hub of
+// ours.
+func dashboard(in Input, workers []Worker, nodes []supervisor.Node) {
+	c := in.Config
+	w := c.API.Web
+	if w.Listen == "" {
+		return
+	}
+	web := &node.Web{
+		Listen: w.Listen, Cert: w.Cert, Key: w.Key, ClientCA: w.ClientCA, ACL: c.API.Control.ACL, Hosts: w.Hosts,
+		Spool: c.Cluster.Spool, Sources: map[string]node.Source{},
+	}
+	for _, k := range workers {
+		if k.Interface >= 0 {
+			web.Sources[k.Name] = node.Source{Name: strings.TrimPrefix(c.Interfaces[k.Interface].Name, "af_packet::"), Live: true}
+			continue
+		}
+		name := filepath.Base(in.Files[0])
+		if n := len(in.Files); n > 1 {
+			name = fmt.Sprintf("%d files", n)
+		}
+		web.Sources[k.Name] = node.Source{Name: name}
+	}
+	role := "hub"
+	if c.Bus.URL != "" {
+		role = "manager"
+	}
+	for i := range nodes {
+		if nodes[i].Role == role {
+			nodes[i].Node.Doors.Web = web
 		}
 	}
 }

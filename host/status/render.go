@@ -31,7 +31,7 @@ func Table(w io.Writer, s *Status) error {
 		b.WriteString("! " + p + "\n")
 	}
 	for _, n := range s.Nodes {
-		if n.Restarts > 0 && n.LastExit != "" && n.LastExit != restartAsked {
+		if n.Restarts > 0 && n.LastExit != "" && n.LastExit != RestartAsked {
 			fmt.Fprintf(&b, "! %s has restarted %s, last: %s\n", n.Name, times(n.Restarts), n.LastExit)
 			for _, l := range n.Stderr {
 				b.WriteString("    " + Printable(l) + "\n")

@@ -146,7 +146,7 @@ func (s *Status) node(n supervisor.NodeState, u answer, b *books, earlier *Statu
 	if n.LastExit != nil && n.Restarts > 0 {
 		out.LastExit = n.LastExit.String()
 		if n.Asked {
-			out.LastExit, out.Stderr = restartAsked, nil
+			out.LastExit, out.Stderr = RestartAsked, nil
 		}
 	}
 	if n.Late && n.Phase == supervisor.Starting {
@@ -187,8 +187,8 @@ func (s *Status) node(n supervisor.NodeState, u answer, b *books, earlier *Statu
 	return out
 }
 
-// restartAsked is the cause of a restart that somebody wanted.
-const restartAsked = "restart asked for"
+// RestartAsked is the cause of a restart that somebody wanted.
+const RestartAsked = "restart asked for"
 
 // hangAfter is when a silent heart is shown even if the supervisor says nothing.
 const hangAfter = 10.0

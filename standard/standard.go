@@ -52,6 +52,7 @@ func Protocols() []builtin.Protocol {
 		quicProtocol,
 		httpProtocol,
 		ftpProtocol,
+		socksProtocol,
 		startTLS,
 		programs,
 	}

@@ -48,35 +48,20 @@ func (Codec) Name() string { return Name }
 
 // Append appends the encoded event. See codec.Codec.
 func (Codec) Append(dst []byte, e *event.Event) ([]byte, error) {
-	v, err := codec.Wrap(e)
-	if err != nil {
+	out, bad := appendEvent(dst, e)
+	if bad == "" {
+		return out, nil
+	}
+	if _, err := codec.Wrap(e); err != nil { // says it better
 		return dst, fmt.Errorf("encode %s: %w", Name, err)
 	}
-	n := len(dst)
-	out, bad := appendValue(dst, v, 1)
-	if bad != "" {
-		return dst[:n], codec.Invalid(e.Name, "%s", bad)
-	}
-	return out, nil
-}
-
-// Decode returns the event. See codec.Codec.
-func (Codec) Decode(payload []byte) (event.Event, error) {
-	v, err := DecodeValue(payload)
-	if err != nil {
-		return event.Event{}, err
-	}
-	e, err := codec.Unwrap(v)
-	if err != nil {
-		return e, fmt.Errorf("decode %s: %w", Name, err)
-	}
-	return e, nil
+	return dst, codec.Invalid(e.Name, "%s", bad)
 }
 
 // AppendValue appends one value without an envelope.
 func AppendValue(dst []byte, v value.Value) ([]byte, error) {
 	n := len(dst)
-	out, bad := appendValue(dst, v, 1)
+	out, bad := appendValue(dst, &v, 1)
 	if bad != "" {
 		return dst[:n], codec.Invalid("value", "%s", bad)
 	}
@@ -84,12 +69,13 @@ func AppendValue(dst []byte, v value.Value) ([]byte, error) {
 }
 
 // appendValue returns what is wrong with the value, if anything.
-func appendValue(dst []byte, v value.Value, depth int) (out []byte, bad string) {
+func appendValue(dst []byte, v *value.Value, depth int) (out []byte, bad string) {
 	if depth > codec.MaxDepth {
 		return dst, "values are nested too deep"
 	}
 	be := binary.BigEndian
-	switch v.Kind() {
+	k, _, n, _, s := value.Scalar(v)
+	switch k {
 	case value.KindVoid:
 		return append(dst, tagNone), ""
 	case value.KindBool:
@@ -98,13 +84,13 @@ func appendValue(dst []byte, v value.Value, depth int) (out []byte, bad string) 
 		}
 		return append(dst, tagBool, 0), ""
 	case value.KindCount:
-		return be.AppendUint64(append(dst, tagCount), v.Count()), ""
+		return be.AppendUint64(append(dst, tagCount), n), ""
 	case value.KindInt:
-		return be.AppendUint64(append(dst, tagInt), uint64(v.Int())), ""
+		return be.AppendUint64(append(dst, tagInt), n), ""
 	case value.KindDouble:
 		return be.AppendUint64(append(dst, tagReal), packReal(v.Float())), ""
 	case value.KindString, value.KindFile:
-		return appendString(append(dst, tagString), v.Str())
+		return appendString(append(dst, tagString), s)
 	case value.KindAddr:
 		a := v.Addr16()
 		return append(append(dst, tagAddr), a[:]...), ""
@@ -125,9 +111,9 @@ func appendValue(dst []byte, v value.Value, depth int) (out []byte, bad string) 
 	case value.KindInterval:
 		return be.AppendUint64(append(dst, tagSpan), uint64(v.Nanos())), ""
 	case value.KindEnum:
-		return appendString(append(dst, tagEnum), v.Str())
+		return appendString(append(dst, tagEnum), s)
 	case value.KindFunc:
-		return appendString(append(dst, tagVector, 1, tagString), v.Str())
+		return appendString(append(dst, tagVector, 1, tagString), s)
 	case value.KindSet:
 		elems, unique := value.Sorted(v.Elems())
 		if !unique {
@@ -156,7 +142,7 @@ func appendList(dst []byte, tag byte, n int, elems []value.Value, depth int) (ou
 	}
 	dst = binary.AppendUvarint(append(dst, tag), uint64(n))
 	for i := range elems {
-		if dst, bad = appendValue(dst, elems[i], depth+1); bad != "" {
+		if dst, bad = appendValue(dst, &elems[i], depth+1); bad != "" {
 			return dst, bad
 		}
 	}

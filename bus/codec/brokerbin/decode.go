@@ -26,6 +26,7 @@ func DecodeValue(payload []byte) (value.Value, error) {
 // everything read is zero.
 type reader struct {
 	p    []byte
+	text string // the same bytes, if strings are to be cut from them
 	at   int
 	seen int // values so far
 	bad  string
@@ -84,23 +85,29 @@ func (r *reader) count() uint64 {
 	return n
 }
 
-func (r *reader) str() string { return string(r.take(r.count())) }
-
 func (r *reader) addr() (a [16]byte) {
 	copy(a[:], r.take(16))
 	return a
 }
 
-func (r *reader) value(depth int) value.Value {
+func (r *reader) value(depth int) (v value.Value) {
+	r.read(&v, depth)
+	return v
+}
+
+// read reads the next value into v, which is unset.
+func (r *reader) read(to *value.Value, depth int) {
 	if depth > codec.MaxDepth {
-		return r.fail("nested too deep")
+		r.fail("nested too deep")
+		return
 	}
 	if r.seen++; r.seen > codec.MaxValues {
-		return r.fail("too many values")
+		r.fail("too many values")
+		return
 	}
 	tag := r.u8()
 	if r.bad != "" {
-		return value.Value{}
+		return
 	}
 	var v value.Value
 	switch tag {
@@ -120,7 +127,8 @@ func (r *reader) value(depth int) value.Value {
 	case tagSubnet:
 		v = value.Subnet(r.addr(), r.u8())
 		if v.Bits() > 128 || v.Is4() && v.Bits() < 96 {
-			return r.fail("impossible prefix length")
+			r.fail("impossible prefix length")
+			return
 		}
 	case tagPort:
 		var n uint16
@@ -129,7 +137,8 @@ func (r *reader) value(depth int) value.Value {
 		}
 		p := value.Proto(r.u8())
 		if p > value.ProtoICMP {
-			return r.fail("unknown transport")
+			r.fail("unknown transport")
+			return
 		}
 		v = value.Port(n, p)
 	case tagTime:
@@ -141,21 +150,24 @@ func (r *reader) value(depth int) value.Value {
 	case tagSet:
 		elems, unique := value.Sorted(r.list(1, depth))
 		if !unique {
-			return r.fail("the same element twice in a set")
+			r.fail("the same element twice in a set")
+			return
 		}
 		v = value.Set(elems)
 	case tagTable:
 		pairs, unique := value.SortedPairs(r.list(2, depth))
 		if !unique {
-			return r.fail("the same key twice in a table")
+			r.fail("the same key twice in a table")
+			return
 		}
 		v = value.Table(pairs)
 	case tagVector:
 		v = value.Vector(r.list(1, depth))
 	default:
-		return r.fail("unknown type")
+		r.fail("unknown type")
+		return
 	}
-	return v
+	*to = v
 }
 
 // list reads a count and so many groups of values. A value is at least a byte,
@@ -169,10 +181,10 @@ func (r *reader) list(group uint64, depth int) []value.Value {
 	if r.bad != "" || n == 0 {
 		return nil
 	}
-	const first = 1024 // grow from here: a level of nesting must not cost what is left
-	out := make([]value.Value, 0, min(n, first))
+	out := make([]value.Value, 0, min(n, firstElems)) // grow from here: a level of nesting must not cost what is left
 	for range n {
-		out = append(out, r.value(depth+1))
+		out = append(out, value.Value{})
+		r.read(&out[len(out)-1], depth+1)
 		if r.bad != "" {
 			return nil
 		}

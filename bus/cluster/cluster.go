@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/picket-nsm/picket/bus/backend"
@@ -105,13 +106,18 @@ type Cluster struct {
 
 	mu   sync.RWMutex
 	subs map[string][]subscription // by topic prefix
+	gen  atomic.Uint64             // changes with subs
 
 	pub struct { // numbers and order of what is published
 		sync.Mutex
-		seq   map[string]uint64 // by topic
-		heads map[string]uint64 // changed since the last announcement
-		buf   []byte
+		topics map[string]*outgoing
+		last   *outgoing            // of the last event, which often is the next one's too
+		heads  map[string]*outgoing // published to since the last announcement
+		event  event.Event
+		meta   []event.Meta
+		buf    []byte
 	}
+	rx       routes // of the backend's goroutine
 	gaps     gaps
 	presence presence
 	metrics  metrics
@@ -120,6 +126,12 @@ type Cluster struct {
 type subscription struct {
 	name   string
 	handle func(Event)
+}
+
+// outgoing is a topic that this node publishes to.
+type outgoing struct {
+	topic string
+	seq   uint64 // number of the last event
 }
 
 // New returns the cluster as seen by a node that is not yet part of it: Run
@@ -131,7 +143,8 @@ func New(cfg Config, deps Deps) *Cluster {
 	for _, cc := range append([]codec.Codec{deps.Codec}, deps.Also...) {
 		c.codecs[cc.Name()] = cc
 	}
-	c.pub.seq, c.pub.heads = map[string]uint64{}, map[string]uint64{}
+	c.pub.topics, c.pub.heads = map[string]*outgoing{}, map[string]*outgoing{}
+	c.rx.init()
 	c.gaps.init()
 	c.presence.init()
 	c.metrics.dropped = map[string]uint64{}
@@ -148,7 +161,8 @@ func New(cfg Config, deps Deps) *Cluster {
 func (c *Cluster) Subscribe(prefix, name string, handle func(Event)) error {
 	c.mu.Lock()
 	fresh := c.subs[prefix] == nil
-	c.subs[prefix] = append(c.subs[prefix], subscription{name, handle})
+	c.subs[prefix] = append(slices.Clip(c.subs[prefix]), subscription{name, handle})
+	c.gen.Add(1)
 	c.mu.Unlock()
 	if fresh {
 		if err := c.deps.Events.Subscribe(prefix); err != nil {
@@ -169,6 +183,7 @@ func (c *Cluster) Unsubscribe(prefix, name string) error {
 	} else if len(left) > 0 {
 		c.subs[prefix] = left
 	}
+	c.gen.Add(1)
 	c.mu.Unlock()
 	if !last {
 		return nil
@@ -209,17 +224,23 @@ func (c *Cluster) prefixes() []string {
 func (c *Cluster) Publish(t string, e event.Event) error {
 	c.pub.Lock()
 	defer c.pub.Unlock()
-	if len(c.pub.seq) >= maxTopics && c.pub.seq[t] == 0 {
-		// Receivers see the numbers begin anew, and lose no event by it.
-		clear(c.pub.seq)
-		clear(c.pub.heads)
-		c.metrics.drop(dropForgotten, 0)
+	to := c.outgoing(t)
+	p := &c.pub
+	// The event is numbered in memory of our own: nothing is made for it.
+	p.meta = p.meta[:0]
+	for i := range e.Meta {
+		if e.Meta[i].ID != event.MetaSequence {
+			p.meta = append(p.meta, e.Meta[i])
+		}
 	}
-	seq := c.pub.seq[t] + 1
-	meta := slices.DeleteFunc(slices.Clone(e.Meta), func(m event.Meta) bool { return m.ID == event.MetaSequence })
-	e.Meta = append(meta, event.Meta{ID: event.MetaSequence, Value: value.Count(seq)})
-	b, err := c.deps.Codec.Append(c.pub.buf[:0], &e)
-	c.pub.buf = b[:0]
+	p.meta = append(p.meta, event.Meta{ID: event.MetaSequence, Value: value.Count(to.seq + 1)})
+	p.event = event.Event{Name: e.Name, Args: e.Args, Meta: p.meta}
+	b, err := c.deps.Codec.Append(p.buf[:0], &p.event)
+	p.event = event.Event{}
+	clear(p.meta)
+	if p.buf = b[:0]; cap(b) > keepBuffer {
+		p.buf = nil
+	}
 	if err == nil {
 		err = c.deps.Events.Publish(t, c.deps.Codec.Name(), b)
 	}
@@ -227,9 +248,36 @@ func (c *Cluster) Publish(t string, e event.Event) error {
 		c.metrics.drop(reason(err), 1)
 		return fmt.Errorf("cluster: publish %s: %w", e.Name, err)
 	}
-	c.pub.seq[t], c.pub.heads[t] = seq, seq
-	c.metrics.add(&c.metrics.produced)
+	to.seq++
+	if p.heads[t] == nil {
+		p.heads[t] = to
+	}
+	c.metrics.produced.Add(1)
 	return nil
+}
+
+// keepBuffer is the largest buffer that is used again.
+const keepBuffer = 1 << 20
+
+// outgoing finds a topic that is published to; pub is locked.
+func (c *Cluster) outgoing(t string) *outgoing {
+	p := &c.pub
+	if p.last != nil && p.last.topic == t {
+		return p.last
+	}
+	to := p.topics[t]
+	if to == nil {
+		if len(p.topics) >= maxTopics {
+			// Receivers see the numbers begin anew, and lose no event by it.
+			clear(p.topics)
+			clear(p.heads)
+			c.metrics.drop(dropForgotten, 0)
+		}
+		to = &outgoing{topic: strings.Clone(t)}
+		p.topics[to.topic] = to
+	}
+	p.last = to
+	return to
 }
 
 // Reasons under which events are dropped here.
@@ -268,30 +316,66 @@ func (c *Cluster) receive(m backend.Message) {
 		c.metrics.drop(dropCorrupt, 1)
 		return
 	}
+	r := c.rx.route(c, m.Topic)
 	if n := e.MetaOf(event.MetaSequence); n.Kind() == value.KindCount {
 		c.gaps.saw(m.Sender, m.Topic, n.Count())
 	}
-	c.metrics.add(&c.metrics.delivered)
+	c.metrics.delivered.Add(1)
 	if m.Topic == PresenceTopic || e.Name == EventHere {
 		c.heard(m, e)
 	}
-	var few [8]func(Event)
-	handlers := few[:0]
-	c.mu.RLock()
-	for p, subs := range c.subs {
-		if !strings.HasPrefix(m.Topic, p) {
-			continue
+	for i := range r.handlers {
+		if s := &r.handlers[i]; s.name == "" || s.name == e.Name {
+			s.handle(Event{Event: e, Topic: m.Topic, Sender: m.Sender})
 		}
-		for _, s := range subs {
-			if s.handle != nil && (s.name == "" || s.name == e.Name) {
-				handlers = append(handlers, s.handle)
+	}
+}
+
+// routes remembers who wants a topic, until subscriptions change. It belongs to
+// the backend's goroutine.
+type routes struct {
+	gen     uint64
+	byTopic map[string]*route
+	last    *route
+}
+
+type route struct {
+	topic    string
+	handlers []subscription
+}
+
+// cacheSize bounds the memory for topics seen; a full cache starts anew.
+const cacheSize = 4096
+
+func (r *routes) init() { r.byTopic = map[string]*route{} }
+
+func (r *routes) route(c *Cluster, t string) *route {
+	if g := c.gen.Load(); g != r.gen || len(r.byTopic) > cacheSize {
+		r.gen, r.last = g, nil
+		clear(r.byTopic)
+	}
+	if r.last != nil && r.last.topic == t {
+		return r.last
+	}
+	to := r.byTopic[t]
+	if to == nil {
+		to = &route{topic: strings.Clone(t)}
+		c.mu.RLock()
+		for p, subs := range c.subs {
+			if !strings.HasPrefix(t, p) {
+				continue
+			}
+			for _, s := range subs {
+				if s.handle != nil {
+					to.handlers = append(to.handlers, s)
+				}
 			}
 		}
+		c.mu.RUnlock()
+		r.byTopic[to.topic] = to
 	}
-	c.mu.RUnlock()
-	for _, h := range handlers {
-		h(Event{Event: e, Topic: m.Topic, Sender: m.Sender})
-	}
+	r.last = to
+	return to
 }
 
 // ErrRefused says that the cluster speaks another codec than this node.

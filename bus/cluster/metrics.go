@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"maps"
+	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // maxTopics bounds how many topics and pairs of sender and topic are numbered.
@@ -17,15 +19,10 @@ type Metrics struct {
 }
 
 type metrics struct {
-	mu                  sync.Mutex
-	produced, delivered uint64
-	dropped             map[string]uint64
-}
+	produced, delivered atomic.Uint64
 
-func (m *metrics) add(n *uint64) {
-	m.mu.Lock()
-	*n++
-	m.mu.Unlock()
+	mu      sync.Mutex
+	dropped map[string]uint64
 }
 
 func (m *metrics) drop(why string, n uint64) {
@@ -38,7 +35,7 @@ func (m *metrics) drop(why string, n uint64) {
 func (c *Cluster) Metrics() Metrics {
 	c.metrics.mu.Lock()
 	defer c.metrics.mu.Unlock()
-	return Metrics{Produced: c.metrics.produced, Delivered: c.metrics.delivered, Dropped: maps.Clone(c.metrics.dropped), Lost: c.gaps.total()}
+	return Metrics{Produced: c.metrics.produced.Load(), Delivered: c.metrics.delivered.Load(), Dropped: maps.Clone(c.metrics.dropped), Lost: c.gaps.total()}
 }
 
 // gaps counts, per sender and topic, the numbers that never came. A backend
@@ -46,35 +43,51 @@ func (c *Cluster) Metrics() Metrics {
 // begins with the first event seen: what was sent before a subscription is
 // nobody's loss.
 type gaps struct {
-	mu   sync.Mutex
-	last map[pair]uint64
-	lost map[pair]uint64
-	gone uint64 // lost of pairs that are forgotten
+	mu    sync.Mutex
+	pairs map[pair]*gap
+	last  *gap   // of the last event, which often is the next one's too
+	gone  uint64 // lost of pairs that are forgotten
 }
 
 type pair struct{ sender, topic string }
 
-// Gap is how many events of a sender to a topic were lost on the way here.
-type Gap struct {
-	Sender, Topic string
-	Lost          uint64
+type gap struct {
+	pair
+	last      uint64 // number of the last event
+	delivered uint64
+	lost      uint64
 }
 
-func (g *gaps) init() { g.last, g.lost = map[pair]uint64{}, map[pair]uint64{} }
+// Gap is how many events of a sender to a topic arrived here, and how many were
+// lost on the way.
+type Gap struct {
+	Sender, Topic   string
+	Delivered, Lost uint64
+}
+
+func (g *gaps) init() { g.pairs = map[pair]*gap{} }
 
 // saw notes that event n arrived.
 func (g *gaps) saw(sender, topic string, n uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	k := pair{sender, topic}
-	last, known := g.last[k]
-	if known && n > last+1 {
-		g.lost[k] += n - last - 1
+	p := g.last
+	if p == nil || p.topic != topic || p.sender != sender {
+		k := pair{sender, topic}
+		if p = g.pairs[k]; p == nil {
+			if len(g.pairs) >= maxTopics {
+				g.drop(func(string, string) bool { return true })
+			}
+			p = &gap{pair: pair{strings.Clone(sender), strings.Clone(topic)}, last: n - 1}
+			g.pairs[p.pair] = p
+		}
+		g.last = p
 	}
-	if !known && len(g.last) >= maxTopics {
-		g.drop(func(string, string) bool { return true })
+	if n > p.last+1 {
+		p.lost += n - p.last - 1
 	}
-	g.last[k] = n
+	p.last = n
+	p.delivered++
 }
 
 // head notes that the sender has published up to n, so what is missing below is
@@ -82,10 +95,9 @@ func (g *gaps) saw(sender, topic string, n uint64) {
 func (g *gaps) head(sender, topic string, n uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	k := pair{sender, topic}
-	if last, known := g.last[k]; known && n > last {
-		g.lost[k] += n - last
-		g.last[k] = n
+	if p := g.pairs[pair{sender, topic}]; p != nil && n > p.last {
+		p.lost += n - p.last
+		p.last = n
 	}
 }
 
@@ -97,32 +109,33 @@ func (g *gaps) forget(which func(sender, topic string) bool) {
 }
 
 func (g *gaps) drop(which func(sender, topic string) bool) {
-	for k := range g.last {
+	for k, p := range g.pairs {
 		if which(k.sender, k.topic) {
-			g.gone += g.lost[k]
-			delete(g.last, k)
-			delete(g.lost, k)
+			g.gone += p.lost
+			delete(g.pairs, k)
 		}
 	}
+	g.last = nil
 }
 
 func (g *gaps) total() uint64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n := g.gone
-	for _, l := range g.lost {
-		n += l
+	for _, p := range g.pairs {
+		n += p.lost
 	}
 	return n
 }
 
-// Gaps returns the losses per sender and topic, of nodes that are up.
+// Gaps returns what arrived and what was lost per sender and topic, of nodes
+// that are up and topics that are subscribed to, in no order.
 func (c *Cluster) Gaps() []Gap {
 	c.gaps.mu.Lock()
 	defer c.gaps.mu.Unlock()
-	var all []Gap
-	for k, n := range c.gaps.lost {
-		all = append(all, Gap{k.sender, k.topic, n})
+	all := make([]Gap, 0, len(c.gaps.pairs))
+	for k, p := range c.gaps.pairs {
+		all = append(all, Gap{k.sender, k.topic, p.delivered, p.lost})
 	}
 	return all
 }

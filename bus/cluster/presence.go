@@ -242,7 +242,7 @@ func (c *Cluster) announce() {
 	var heads []value.Value
 	for t, n := range c.pub.heads {
 		if t != PresenceTopic && len(heads) < 2*maxHeads {
-			heads = append(heads, value.String(t), value.Count(n))
+			heads = append(heads, value.String(t), value.Count(n.seq))
 		}
 		if t == PresenceTopic || len(heads) < 2*maxHeads {
 			delete(c.pub.heads, t)

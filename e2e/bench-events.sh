@@ -12,11 +12,11 @@ trap 'rm -rf "$dir"' EXIT
 CGO_ENABLED=0 go build -o "$dir/busnode" ./e2e/busnode
 for run in $(seq "$runs"); do
   for kind in ${BUSES:-nats zeromq}; do
-    mkfifo "$dir/in.$kind.$run"
+    rm -f "$dir/hub"; mkfifo "$dir/in.$kind.$run"
     "$dir/busnode" hub "$kind" <"$dir/in.$kind.$run" >"$dir/hub" &
     hub=$!
     exec 9>"$dir/in.$kind.$run"
-    until [ -s "$dir/hub" ]; do sleep 0.02; done
+    until [ -s "$dir/hub" ] 2>/dev/null; do sleep 0.02; done
     url=$(head -1 "$dir/hub")
     if [ -n "${FAN:-}" ]; then
       echo "$kind: $(timeout 60 "$dir/busnode" fan "$url" "$FAN" "$count" 9>&-)"

@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/picket-nsm/picket/bus/backend"
-	"github.com/picket-nsm/picket/internal/queue"
 )
 
 // cacheSize bounds the memory for names seen; a full one starts anew.
@@ -40,7 +39,8 @@ func (c *Conn) publish(sender, topic, codec string, payload []byte) error {
 	if len(codec) > 255 || len(sender) > 255 {
 		return fmt.Errorf("codec name of %d bytes, sender of %d: %w", len(codec), len(sender), backend.ErrTooLarge)
 	}
-	if n := len(payload) + len(codec) + len(sender) + len(c.cfg.ID) + 12; n > c.events.limit() {
+	limit := c.events.limit()
+	if n := len(payload) + len(codec) + len(sender) + len(c.cfg.ID) + 12; n > limit {
 		return backend.ErrTooLarge
 	}
 	c.pub.Lock()
@@ -57,13 +57,15 @@ func (c *Conn) publish(sender, topic, codec string, payload []byte) error {
 		subject = string(b)
 		c.pub.subjects[strings.Clone(topic)] = subject
 	}
-	data := make([]byte, 0, 12+len(sender)+len(c.cfg.ID)+len(codec)+len(payload))
+	via := ""
 	if sender == "" {
-		data = appendFrame(data, c.pub.num, c.cfg.ID, codec, "")
+		sender = c.cfg.ID
 	} else {
-		data = appendFrame(data, c.pub.num, sender, codec, c.cfg.ID)
+		via = c.cfg.ID
 	}
-	if err := c.events.enqueue(&nats.Msg{Subject: subject, Data: append(data, payload...)}); err != nil {
+	c.events.pending.Add(1)
+	if err := c.out.put(subject, c.pub.num, sender, codec, via, payload, limit); err != nil {
+		c.events.pending.Add(-1)
 		c.counters.full.Add(1)
 		return err
 	}
@@ -72,14 +74,12 @@ func (c *Conn) publish(sender, topic, codec string, payload []byte) error {
 	return nil
 }
 
-// lostEvent counts a queued event that could not be sent.
-func (c *Conn) lostEvent(_ *nats.Msg, err error) { c.count(err) }
-
-func (c *Conn) count(err error) {
+// count counts queued messages that could not be sent.
+func (c *Conn) count(n int, err error) {
 	if tooLarge(err) {
-		c.counters.big.Add(1)
+		c.counters.big.Add(uint64(n))
 	} else {
-		c.counters.lost.Add(1)
+		c.counters.lost.Add(uint64(n))
 	}
 }
 
@@ -102,7 +102,7 @@ func (c *Conn) change(what, prefix string, want bool) error {
 
 // event takes a message off the events connection. One goroutine.
 func (c *Conn) event(m *nats.Msg) {
-	num, sender, codec, via, payload, err := cutFrame(m.Data)
+	num, sender, codec, via, payload, packed, err := cutFrame(m.Data)
 	if err != nil {
 		c.counters.bad.Add(1)
 		return
@@ -138,16 +138,31 @@ func (c *Conn) event(m *nats.Msg) {
 		from = &source{id: string(sender), via: string(via)}
 		c.sub.senders[string(key)] = from
 	}
-	if num <= from.num {
+	n := 1
+	if packed {
+		if n, ok = countPacked(payload); !ok {
+			c.counters.bad.Add(1)
+			return
+		}
+		// What came before in another message is not taken again.
+		for ; n > 0 && num <= from.num; num++ {
+			_, payload, _ = cutPacked(payload)
+			c.counters.again.Add(1)
+			n--
+		}
+	} else if num <= from.num {
 		c.counters.again.Add(1)
+		n = 0
+	}
+	if n == 0 {
 		return
 	}
-	from.num = num
+	from.num = num + uint64(n-1)
 	if string(codec) != from.codec {
 		from.codec = string(codec)
 	}
-	if c.arrive.Put(backend.Message{Topic: topic, Sender: from.id, Codec: from.codec, Via: from.via, Payload: payload}, false) == queue.Full {
-		c.counters.slow.Add(1)
+	if d := c.arrive.put(arrived{topic: topic, sender: from.id, codec: from.codec, via: from.via, data: payload, packed: packed, n: n}); d > 0 {
+		c.counters.slow.Add(uint64(d))
 	}
 }
 
@@ -171,8 +186,7 @@ type cover struct {
 	subj subjects
 	link *link
 
-	mu       sync.RWMutex
-	prefixes []string
+	prefixes prefixes
 
 	apply  sync.Mutex // one change at a time
 	nc     *nats.Conn
@@ -191,30 +205,21 @@ func (v *cover) init(s subjects, l *link) {
 }
 
 // wants reports whether a subscription matches the topic exactly.
-func (v *cover) wants(topic string) bool {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	for _, p := range v.prefixes {
-		if strings.HasPrefix(topic, p) {
-			return true
-		}
-	}
-	return false
-}
+func (v *cover) wants(topic string) bool { return v.prefixes.want(topic) }
 
 // change adds or removes a prefix.
 func (v *cover) change(prefix string, want bool) error {
 	v.apply.Lock()
 	defer v.apply.Unlock()
-	v.mu.Lock()
-	i := slices.Index(v.prefixes, prefix)
+	now := slices.Clone(v.prefixes.all())
+	i := slices.Index(now, prefix)
 	switch {
 	case want && i < 0:
-		v.prefixes = append(v.prefixes, strings.Clone(prefix))
+		now = append(now, strings.Clone(prefix))
 	case !want && i >= 0:
-		v.prefixes = slices.Delete(v.prefixes, i, i+1)
+		now = slices.Delete(now, i, i+1)
 	}
-	v.mu.Unlock()
+	v.prefixes.list.Store(&now)
 	if v.nc == nil {
 		return nil
 	}
@@ -231,10 +236,8 @@ func (v *cover) connected(nc *nats.Conn) error {
 
 // stems returns the stems needed, none of which begins with another.
 func (v *cover) stems() []string {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
 	var all []string
-	for _, p := range v.prefixes {
+	for _, p := range v.prefixes.all() {
 		all = append(all, v.subj.stem(p))
 	}
 	slices.Sort(all)

@@ -19,6 +19,7 @@ import (
 const (
 	frameVersion = 1
 	frameRelayed = 2 // with the id of the bridge that relayed it
+	framePacked  = 2 // is added for several events of one topic, each with its length in front
 )
 
 // appendFrame appends what stands before the payload of an event: version,
@@ -42,23 +43,30 @@ func appendFrame(dst []byte, num uint64, sender, codec, via string) []byte {
 
 var errFrame = errors.New("not an event frame")
 
-// cutFrame splits a frame. The parts are borrowed from b.
-func cutFrame(b []byte) (num uint64, sender, codec, via, payload []byte, err error) {
+// cutFrame splits a frame. The parts are borrowed from b. num is that of the first
+// event; packed: there may be several.
+func cutFrame(b []byte) (num uint64, sender, codec, via, payload []byte, packed bool, err error) {
 	head, relay := 11, 0
-	if len(b) > 11 && b[0] == frameRelayed {
-		if head, relay = 12, int(b[11]); relay == 0 {
-			return 0, nil, nil, nil, nil, errFrame
-		}
-	} else if len(b) < 11 || b[0] != frameVersion {
-		return 0, nil, nil, nil, nil, errFrame
+	if len(b) < 11 {
+		return 0, nil, nil, nil, nil, false, errFrame
+	}
+	version := b[0]
+	if packed = version > framePacked; packed {
+		version -= framePacked
+	}
+	switch {
+	case version == frameRelayed && len(b) > 11 && b[11] > 0:
+		head, relay = 12, int(b[11])
+	case version != frameVersion:
+		return 0, nil, nil, nil, nil, false, errFrame
 	}
 	s := head + int(b[9])
 	c := s + int(b[10])
 	v := c + relay
 	if len(b) < v {
-		return 0, nil, nil, nil, nil, errFrame
+		return 0, nil, nil, nil, nil, false, errFrame
 	}
-	return binary.BigEndian.Uint64(b[1:]), b[head:s], b[s:c], b[c:v], b[v:], nil
+	return binary.BigEndian.Uint64(b[1:]), b[head:s], b[s:c], b[c:v], b[v:], packed, nil
 }
 
 // Headers of a batch.

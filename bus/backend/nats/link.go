@@ -19,7 +19,7 @@ import (
 // nothing sits in a buffer of its that may be thrown away uncounted.
 type link struct {
 	name string
-	out  *queue.Queue[*nats.Msg]
+	out  *queue.Queue[*nats.Msg]         // nil for events, which have packs
 	in   chan *nats.Msg                  // what subscriptions receive
 	lost func(m *nats.Msg, reason error) // a message from out that was not sent
 
@@ -32,6 +32,7 @@ type link struct {
 
 	reconnects atomic.Uint64
 	pending    atomic.Int64 // taken by enqueue, not written yet
+	max        atomic.Int64 // what limit returns, as the server of now said
 }
 
 func newLink(name string, out *queue.Queue[*nats.Msg], in int, lost func(*nats.Msg, error)) *link {
@@ -67,6 +68,7 @@ func (l *link) dial(ctx context.Context, c Config) error {
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			l.reconnects.Add(1)
+			l.max.Store(nc.MaxPayload())
 			l.set(func() { l.up = nc.IsConnected() })
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
@@ -86,6 +88,7 @@ func (l *link) dial(ctx context.Context, c Config) error {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		nc, err := nats.Connect(c.URL, opts...)
 		if err == nil {
+			l.max.Store(nc.MaxPayload())
 			l.mu.Lock()
 			l.nc = nc
 			l.mu.Unlock()
@@ -137,12 +140,8 @@ func (l *link) isUp() bool {
 // limit is the largest message that the server takes; before it is known, what
 // servers allow by default.
 func (l *link) limit() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.nc != nil {
-		if n := l.nc.MaxPayload(); n > 0 {
-			return int(n)
-		}
+	if n := l.max.Load(); n > 0 {
+		return int(n)
 	}
 	return 1 << 20
 }
@@ -197,16 +196,22 @@ func (l *link) write(ctx context.Context) {
 }
 
 func (l *link) send(ctx context.Context, m *nats.Msg) error {
+	_, err := l.sendMsg(ctx, m)
+	return err
+}
+
+// sendMsg sends a message over the connection of now, as soon as there is one.
+func (l *link) sendMsg(ctx context.Context, m *nats.Msg) (*nats.Conn, error) {
 	for {
 		nc, err := l.await(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err = nc.PublishMsg(m); err == nil {
-			return nil
+			return nc, nil
 		}
 		if !errors.Is(err, nats.ErrReconnectBufExceeded) && !nc.IsReconnecting() {
-			return err // too large for this server, or closed
+			return nc, err // too large for this server, or closed
 		}
 		// The connection broke under us; its handler will say so soon.
 		l.mu.Lock()

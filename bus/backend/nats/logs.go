@@ -44,12 +44,12 @@ func (c *Conn) sendBatch(logger string, b *record.Batch) error {
 // sent, and counts an acknowledgement that could not.
 func (c *Conn) lostBatch(m *nats.Msg, err error) {
 	if m.Header == nil {
-		c.count(err)
+		c.count(1, err)
 		return
 	}
 	b, e := batch(m)
 	if e != nil || c.acked.Put(backend.Ack{Logger: c.subj.loggerOf(m), Producer: b.Producer, Start: b.Start, Seq: b.Seq, Err: err.Error()}, false) != queue.Done {
-		c.count(err)
+		c.count(1, err)
 	}
 }
 

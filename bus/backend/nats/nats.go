@@ -32,9 +32,10 @@ type Conn struct {
 
 	events *link
 	logs   *link
-	arrive *queue.Queue[backend.Message] // for the handler
-	batch  *queue.Queue[*record.Batch]   // for the logger
-	acked  *queue.Queue[backend.Ack]     // for the producer
+	out    packs                       // events for the server
+	arrive inbox                       // for the handler
+	batch  *queue.Queue[*record.Batch] // for the logger
+	acked  *queue.Queue[backend.Ack]   // for the producer
 
 	handle func(backend.Message)
 
@@ -71,9 +72,10 @@ func New(cfg Config, now func() int64) (*Conn, error) {
 	}
 	c := &Conn{cfg: cfg, subj: newSubjects(cfg.Cluster)}
 	weigh := func(m *nats.Msg) int { return len(m.Data) + 512 }
-	c.events = newLink(cfg.ID, queue.Weighed(cfg.Outbox, cfg.Bytes, weigh), 4096, c.lostEvent)
+	c.events = newLink(cfg.ID, nil, 4096, nil)
+	c.out.init(cfg.Outbox, cfg.Bytes)
 	c.logs = newLink(cfg.ID+logsName, queue.Weighed(cfg.Batches, cfg.Bytes, weigh), 4096, c.lostBatch)
-	c.arrive = queue.New[backend.Message](cfg.Events)
+	c.arrive.init(cfg.Events)
 	c.batch = queue.Weighed(cfg.Batches, cfg.Bytes, func(b *record.Batch) int { return len(b.Payload) + 512 })
 	c.acked = queue.New[backend.Ack](4 * cfg.Batches)
 	c.pub.num = uint64(now())
@@ -102,11 +104,11 @@ func (c *Conn) Run(ctx context.Context) error {
 	end := make(chan struct{}) // pumps stop when it is closed and nothing more is in
 	pumps.Go(func() { pump(c.events.in, end, c.event) })
 	pumps.Go(func() { pump(c.logs.in, end, c.log) })
-	handlers.Go(func() { c.arrive.Drain(c.deliver) })
+	handlers.Go(func() { c.arrive.run(c.deliver) })
 	handlers.Go(func() { c.batch.Drain(c.write) })
 	var ackHandler sync.WaitGroup
 	ackHandler.Go(func() { c.acked.Drain(c.ackDone) })
-	writers.Go(func() { c.events.write(work) })
+	writers.Go(func() { c.events.writePacks(work, &c.out, c.count) })
 	writers.Go(func() { c.logs.write(work) })
 
 	err := c.connect(ctx)
@@ -121,12 +123,12 @@ func (c *Conn) Run(ctx context.Context) error {
 	c.leave(limit)
 	close(end)
 	pumps.Wait()
-	c.arrive.Close()
+	c.arrive.close()
 	c.batch.Close()
 	handlers.Wait()
 	c.acked.Close()
 	ackHandler.Wait()
-	c.events.out.Close()
+	c.out.close()
 	c.logs.out.Close()
 	giveUp := context.AfterFunc(limit, stopWork)
 	if !c.events.isUp() && !c.logs.isUp() {
@@ -263,7 +265,7 @@ func (c *Conn) Status() backend.Status {
 			backend.DropAgain:  n.again.Load(),
 			backend.DropLarge:  n.big.Load(),
 		},
-		Queued: c.arrive.Len() + c.batch.Len() + c.acked.Len() + len(c.events.in) + len(c.logs.in) + c.events.out.Len() + c.logs.out.Len(),
+		Queued: int(c.arrive.queued.Load()) + c.batch.Len() + c.acked.Len() + len(c.events.in) + len(c.logs.in) + c.out.len() + c.logs.out.Len(),
 	}
 	for _, l := range []*link{c.events, c.logs} {
 		l.mu.Lock()

@@ -61,6 +61,7 @@ func TestStemProperty(t *testing.T) {
 func FuzzWire(f *testing.F) {
 	s := newSubjects("c")
 	f.Add("c.e.zeek.:._", string(appendFrame(nil, 1, "id", "broker-bin-v1", "")), "c.ack.worker-1.17.3.logger-1")
+	f.Add("c.e._", string(packOf("a", "", "b").data), "c.ack.1.1.1.1")
 	f.Add("c.e._", "\x01", "c.ack.....")
 	f.Add("c.e.%4._", "", "c.ack.%.1.1.%")
 	f.Fuzz(func(t *testing.T, subject, frame, ack string) {
@@ -69,8 +70,15 @@ func FuzzWire(f *testing.F) {
 				t.Errorf("topic %q of %q: %v", topic, subject, err)
 			}
 		}
-		if num, sender, codec, via, payload, err := cutFrame([]byte(frame)); err == nil {
-			if got := string(append(appendFrame(nil, num, string(sender), string(codec), string(via)), payload...)); got != frame {
+		if num, sender, codec, via, payload, packed, err := cutFrame([]byte(frame)); err == nil {
+			got := append(appendFrame(nil, num, string(sender), string(codec), string(via)), payload...)
+			if packed {
+				got[0] += framePacked
+				if n, ok := countPacked(payload); ok && n > len(payload) {
+					t.Errorf("%d events in %d bytes", n, len(payload))
+				}
+			}
+			if string(got) != frame {
 				t.Errorf("frame %q became %q", frame, got)
 			}
 		}
@@ -83,9 +91,41 @@ func TestFrameCut(t *testing.T) {
 	for _, via := range []string{"", "picket_bridge"} {
 		whole := appendFrame(nil, 1<<63, "nats_worker-1_host_1_N", "broker-bin-v1", via)
 		for i := range whole {
-			if _, _, _, _, _, err := cutFrame(whole[:i]); err == nil {
+			if _, _, _, _, _, _, err := cutFrame(whole[:i]); err == nil {
 				t.Errorf("a frame of %d of %d bytes was taken", i, len(whole))
 			}
+		}
+	}
+}
+
+// packOf makes one message of several events.
+func packOf(events ...string) *pack {
+	p := &pack{data: appendFrame(nil, 1, "n1", "c", "")}
+	p.payload, p.n = len(p.data), 1
+	p.data = append(p.data, events[0]...)
+	for _, e := range events[1:] {
+		p.add([]byte(e))
+	}
+	return p
+}
+
+func TestPackCut(t *testing.T) {
+	want := []string{strings.Repeat("x", 300), "", "y"}
+	_, _, _, _, whole, packed, err := cutFrame(packOf(want...).data)
+	if n, ok := countPacked(whole); err != nil || !packed || !ok || n != 3 {
+		t.Fatalf("%d events, packed %v, %v", n, packed, err)
+	}
+	rest := whole
+	for _, w := range want {
+		var e []byte
+		if e, rest, _ = cutPacked(rest); string(e) != w {
+			t.Errorf("got %q, want %q", e, w)
+		}
+	}
+	ends := map[int]bool{302: true, 303: true} // of the first and second
+	for i := range whole {
+		if _, ok := countPacked(whole[:i]); ok != ends[i] {
+			t.Errorf("%d of %d bytes: %v", i, len(whole), ok)
 		}
 	}
 }
@@ -96,6 +136,9 @@ func TestFrameGolden(t *testing.T) {
 		t.Errorf("%x", got)
 	}
 	if got := string(append(appendFrame(nil, 1, "n1", "c", "b"), "hi"...)); got != "\x02\x00\x00\x00\x00\x00\x00\x00\x01\x02\x01\x01n1cbhi" {
+		t.Errorf("%x", got)
+	}
+	if got := string(packOf("hi", "you").data); got != "\x03\x00\x00\x00\x00\x00\x00\x00\x01\x02\x01n1c\x02hi\x03you" {
 		t.Errorf("%x", got)
 	}
 }

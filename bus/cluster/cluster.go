@@ -311,14 +311,14 @@ func (c *Cluster) receive(m backend.Message) {
 		c.strange(m)
 		return
 	}
-	e, err := cc.Decode(m.Payload)
+	e, seq, numbered, err := codec.DecodeNumbered(cc, m.Payload)
 	if err != nil {
 		c.metrics.drop(dropCorrupt, 1)
 		return
 	}
 	r := c.rx.route(c, m.Topic)
-	if n := e.MetaOf(event.MetaSequence); n.Kind() == value.KindCount {
-		c.gaps.saw(m.Sender, m.Topic, n.Count())
+	if numbered {
+		c.gaps.saw(m.Sender, m.Topic, seq)
 	}
 	c.metrics.delivered.Add(1)
 	if m.Topic == PresenceTopic || e.Name == EventHere {

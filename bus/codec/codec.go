@@ -10,6 +10,7 @@ package codec
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/picket-nsm/picket/zeek/event"
 	"github.com/picket-nsm/picket/zeek/value"
@@ -38,6 +39,43 @@ type Codec interface {
 	// ErrCorrupt. Records, patterns and functions come back as vectors: their
 	// types do not travel. Sets and tables come back in canonical order.
 	Decode(payload []byte) (event.Event, error)
+}
+
+// Numbered is an extra ability of a codec that sees many events.
+type Numbered interface {
+	// DecodeNumbered is Decode, but the first metadata MetaSequence, if it is a count,
+	// comes apart from the others.
+	DecodeNumbered(payload []byte) (e event.Event, seq uint64, numbered bool, err error)
+}
+
+// DecodeNumbered does it with any codec.
+func DecodeNumbered(c Codec, payload []byte) (e event.Event, seq uint64, numbered bool, err error) {
+	if n, ok := c.(Numbered); ok {
+		return n.DecodeNumbered(payload)
+	}
+	if e, err = c.Decode(payload); err != nil {
+		return e, 0, false, err
+	}
+	seq, numbered = CutSequence(&e)
+	return e, seq, numbered, nil
+}
+
+// CutSequence takes the number off a decoded event.
+func CutSequence(e *event.Event) (seq uint64, numbered bool) {
+	for i := range e.Meta {
+		if e.Meta[i].ID != event.MetaSequence {
+			continue
+		}
+		if v := e.Meta[i].Value; v.Kind() == value.KindCount {
+			e.Meta = slices.Delete(e.Meta, i, i+1)
+			if len(e.Meta) == 0 {
+				e.Meta = nil
+			}
+			return v.Count(), true
+		}
+		break
+	}
+	return 0, false
 }
 
 // Corrupt returns an error of kind ErrCorrupt.

@@ -37,8 +37,9 @@ func profile(role string) (stop func(), err error) {
 }
 
 // small is the event that is measured: a count and eight bytes of text.
-func small(i int) event.Event {
-	return event.New("Bench::found_secret", value.Count(uint64(i)), value.String("SeCrEt!!"))
+func small(args []value.Value, i int) event.Event {
+	args[0], args[1] = value.Count(uint64(i)), value.String("SeCrEt!!")
+	return event.Event{Name: "Bench::found_secret", Args: args}
 }
 
 // sub takes n events, gives credit for them, and checks that they are whole and
@@ -74,7 +75,18 @@ func sub(url, name string, n int) error {
 		return err
 	}
 	fmt.Println("ready")
-	<-done
+	for waiting, last := true, uint64(0); waiting; {
+		select {
+		case <-done:
+			waiting = false
+		case <-time.After(5 * time.Second):
+			now := me.Metrics().Delivered
+			if now == last {
+				return fmt.Errorf("nothing arrives: %+v, %+v", me.Metrics(), me.bus.Status())
+			}
+			last = now
+		}
+	}
 	took := time.Since(first)
 	time.Sleep(100 * time.Millisecond) // the last credit
 	var m runtime.MemStats
@@ -106,13 +118,13 @@ func pub(url, name, to string, n, window int) error {
 	}
 	time.Sleep(200 * time.Millisecond) // the subscriptions have gone round
 	t := topic.Node(to)
-	full := 0
+	full, args := 0, make([]value.Value, 2)
 	for i := range n {
 		for uint64(i) >= credit.Load()+uint64(window) {
 			<-more
 		}
 		for {
-			err := me.Publish(t, small(i))
+			err := me.Publish(t, small(args, i))
 			if err == nil {
 				break
 			}
@@ -166,6 +178,7 @@ func fan(url string, subscribers, n int) error {
 		return err
 	}
 	time.Sleep(500 * time.Millisecond)
+	args := make([]value.Value, 2)
 	start := time.Now()
 	for i := range n {
 		// The slowest of them sets the pace.
@@ -179,7 +192,7 @@ func fan(url string, subscribers, n int) error {
 			}
 			time.Sleep(200 * time.Microsecond)
 		}
-		for from.Publish("bench.fan", small(i)) != nil {
+		for from.Publish("bench.fan", small(args, i)) != nil {
 			time.Sleep(50 * time.Microsecond)
 		}
 	}

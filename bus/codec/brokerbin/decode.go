@@ -66,6 +66,10 @@ func (r *reader) u64() uint64 {
 
 // count reads a LEB128 number, up to 2^32-1.
 func (r *reader) count() uint64 {
+	if r.at < len(r.p) && r.p[r.at] < 0x80 && r.bad == "" { // most are short
+		r.at++
+		return uint64(r.p[r.at-1])
+	}
 	var n uint64
 	for shift := 0; ; shift += 7 {
 		c := r.u8()
@@ -105,10 +109,12 @@ func (r *reader) read(to *value.Value, depth int) {
 		r.fail("too many values")
 		return
 	}
-	tag := r.u8()
-	if r.bad != "" {
+	if r.bad != "" || r.at >= len(r.p) {
+		r.fail("cut")
 		return
 	}
+	tag := r.p[r.at]
+	r.at++
 	var v value.Value
 	switch tag {
 	case tagNone:

@@ -64,26 +64,54 @@ func appendEvent(dst []byte, e *event.Event) (out []byte, bad string) {
 
 // Decode returns the event. See codec.Codec.
 func (Codec) Decode(payload []byte) (event.Event, error) {
-	r := reader{p: payload}
-	if len(payload) <= maxShared {
-		r.text = string(payload)
-		// The reader's bytes are those of its string now, which nobody changes.
-		r.p = unsafe.Slice(unsafe.StringData(r.text), len(r.text))
-	}
+	r := newReader(payload)
 	var e event.Event
-	if ok := r.event(&e); ok {
+	if r.event(&e, nil) {
 		return e, nil
 	}
-	// Odd ones are read the long way, which says what is wrong.
+	return decodeSlow(payload)
+}
+
+// DecodeNumbered implements codec.Numbered.
+func (Codec) DecodeNumbered(payload []byte) (e event.Event, seq uint64, numbered bool, err error) {
+	r := newReader(payload)
+	var n number
+	if r.event(&e, &n) {
+		return e, n.n, n.is, nil
+	}
+	if e, err = decodeSlow(payload); err == nil {
+		seq, numbered = codec.CutSequence(&e)
+	}
+	return e, seq, numbered, err
+}
+
+// newReader returns a reader of an event.
+func newReader(payload []byte) reader {
+	if len(payload) > maxShared {
+		return reader{p: payload}
+	}
+	text := string(payload)
+	// The reader's bytes are those of its string, which nobody changes.
+	return reader{text: text, p: unsafe.Slice(unsafe.StringData(text), len(text))}
+}
+
+// decodeSlow reads odd events, and says what is wrong with those that are none.
+func decodeSlow(payload []byte) (event.Event, error) {
 	v, err := DecodeValue(payload)
 	if err != nil {
 		return event.Event{}, err
 	}
-	e, err = codec.Unwrap(v)
+	e, err := codec.Unwrap(v)
 	if err != nil {
 		return e, fmt.Errorf("decode %s: %w", Name, err)
 	}
 	return e, nil
+}
+
+// number is an event's number, cut from its metadata.
+type number struct {
+	n  uint64
+	is bool
 }
 
 // maxShared is the size of events up to which all of an event's strings are
@@ -91,7 +119,8 @@ func (Codec) Decode(payload []byte) (event.Event, error) {
 const maxShared = 2048
 
 // event reads an event in its usual form; false: it is of another, or corrupt.
-func (r *reader) event(e *event.Event) bool {
+// With num, its number goes there and not to the metadata.
+func (r *reader) event(e *event.Event, num *number) bool {
 	if len(r.p) < len(envelope)+2 || string(r.p[:len(envelope)]) != envelope {
 		return false
 	}
@@ -108,33 +137,27 @@ func (r *reader) event(e *event.Event) bool {
 		return false
 	}
 	r.seen = 7 // the values of the envelope
-	// Most events have few arguments and one number: one piece of memory for both.
-	var few *small
-	if n <= uint64(len(few.args)) {
-		few = new(small)
-		e.Args = few.args[:n:n]
-	} else {
-		e.Args = make([]value.Value, 0, min(n, firstElems))
-		for range n {
-			e.Args = append(e.Args, value.Value{})
-			r.read(&e.Args[len(e.Args)-1], argDepth)
-			if r.bad != "" || !e.Args[len(e.Args)-1].IsSet() {
+	if n <= firstElems {
+		if n > 0 {
+			e.Args = make([]value.Value, n)
+		}
+		for i := range e.Args {
+			if r.read(&e.Args[i], argDepth); r.bad != "" || !e.Args[i].IsSet() {
 				return false
 			}
 		}
-		n = 0
-	}
-	for i := range n {
-		r.read(&e.Args[i], argDepth)
-		if r.bad != "" || !e.Args[i].IsSet() {
-			return false
+	} else {
+		e.Args = make([]value.Value, 0, firstElems)
+		for range n {
+			var v value.Value
+			if r.read(&v, argDepth); r.bad != "" || !v.IsSet() {
+				return false
+			}
+			e.Args = append(e.Args, v)
 		}
 	}
-	if len(e.Args) == 0 {
-		e.Args = nil
-	}
 	if parts == 2 {
-		return r.at == len(r.p) && r.bad == ""
+		return r.at == len(r.p)
 	}
 	if r.u8() != tagVector {
 		return false
@@ -143,30 +166,42 @@ func (r *reader) event(e *event.Event) bool {
 	if r.bad != "" || n > uint64(len(r.p)-r.at) {
 		return false
 	}
-	if few != nil && n == 1 {
-		e.Meta = few.meta[:0:1]
-	} else {
-		e.Meta = make([]event.Meta, 0, min(n, firstElems))
+	if num != nil && n == 1 && r.onlyNumber(num) {
+		return true
 	}
+	e.Meta = make([]event.Meta, 0, min(n, firstElems))
 	for range n {
 		if head := r.take(3); head == nil || string(head) != "\x0e\x02\x02" {
 			return false
 		}
-		e.Meta = append(e.Meta, event.Meta{ID: r.u64()})
-		m := &e.Meta[len(e.Meta)-1]
+		m := event.Meta{ID: r.u64()}
 		r.seen += 2
-		r.read(&m.Value, metaDepth)
-		if r.bad != "" || !m.Value.IsSet() {
+		if r.read(&m.Value, metaDepth); r.bad != "" || !m.Value.IsSet() {
 			return false
 		}
+		e.Meta = append(e.Meta, m)
 	}
-	return r.at == len(r.p) && r.bad == "" && r.seen <= codec.MaxValues
+	if r.at != len(r.p) {
+		return false
+	}
+	if num != nil {
+		num.n, num.is = codec.CutSequence(e)
+	}
+	return true
 }
 
-type small struct {
-	args [3]value.Value
-	meta [1]event.Meta
+// onlyNumber reads the rest of an event if it is nothing but its number.
+func (r *reader) onlyNumber(num *number) bool {
+	b := r.p[r.at:]
+	if len(b) != len(sequence)+8 || string(b[:len(sequence)]) != sequence {
+		return false
+	}
+	num.n, num.is = binary.BigEndian.Uint64(b[len(sequence):]), true
+	return true
 }
+
+// sequence is how the metadata with an event's number begins.
+const sequence = "\x0e\x02" + "\x02\x00\x00\x00\x00\x00\x00\x00\xc8" + "\x02"
 
 // firstElems is what a list takes memory for before it has been read: a claim
 // must not cost more than what is there.

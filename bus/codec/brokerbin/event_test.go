@@ -40,6 +40,13 @@ func FuzzEvent(f *testing.F) {
 		if err != nil {
 			return
 		}
+		num, seq, numbered, err := c.(codec.Numbered).DecodeNumbered(b)
+		cut := want
+		cut.Meta = append([]event.Meta(nil), want.Meta...)
+		wantSeq, is := codec.CutSequence(&cut)
+		if err != nil || is != numbered || wantSeq != seq || len(num.Meta) != len(cut.Meta) || len(num.Args) != len(want.Args) || num.Name != want.Name {
+			t.Fatalf("numbered: %+v %d %v %v, want %+v %d %v", num, seq, numbered, err, cut, wantSeq, is)
+		}
 		if !reflect.DeepEqual(got, want) && len(b) < 1000 && !hasNaN(want.Args) {
 			t.Fatalf("got %+v\nwant %+v", got, want)
 		}
@@ -76,7 +83,7 @@ func TestAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { buf, _ = c.Append(buf[:0], &e) }); n != 0 {
 		t.Errorf("%v allocations to write", n)
 	}
-	if n := testing.AllocsPerRun(100, func() { _, _ = c.Decode(buf) }); n > 2 {
+	if n := testing.AllocsPerRun(100, func() { _, _, _, _ = c.(codec.Numbered).DecodeNumbered(buf) }); n > 2 {
 		t.Errorf("%v allocations to read", n)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	x509log "github.com/picket-nsm/picket/policy/builtin/x509"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/imap"
+	"github.com/picket-nsm/picket/traffic/analyzer/mysql"
 	"github.com/picket-nsm/picket/traffic/analyzer/tls"
 	"github.com/picket-nsm/picket/traffic/analyzer/xmpp"
 )
@@ -27,5 +28,5 @@ func tlsProtocol(b builtin.Base) []analyzer.Factory {
 
 // startTLS are protocols that are read only as far as their change to TLS.
 func startTLS(builtin.Base) []analyzer.Factory {
-	return []analyzer.Factory{imap.Factory(), xmpp.Factory()}
+	return []analyzer.Factory{imap.Factory(), xmpp.Factory(), mysql.Factory()}
 }

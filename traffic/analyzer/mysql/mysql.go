@@ -1,0 +1,282 @@
+// Package mysql reads MySQL as far as the client's answer to the server's
+// greeting: there the protocol is recognised, and TLS begins if the client wants
+// it.
+//
+// It stands between flow, which hands it the bytes of a connection, and the TLS
+// analyzer below it. It owns, per connection and direction, a packet that has not
+// come whole, which has a limit. It reports nothing of commands.
+//
+// Sources: the client/server protocol in MySQL's source documentation (connection
+// phase); what confirms and what violates is Zeek 9.0's.
+package mysql
+
+import (
+	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+// Name is the analyzer's name.
+const Name = "MYSQL"
+
+const (
+	// maxPacket is the longest packet that is kept until it is whole.
+	maxPacket = 16 << 10
+	// maxFree is how many finished analyzers are kept for reuse, and keepBuf the
+	// largest buffer that is kept with one.
+	maxFree = 256
+	keepBuf = 1024
+)
+
+// Capabilities of a client.
+const (
+	withDatabase = 0x00000008
+	wantsTLS     = 0x00000800
+	pluginAuth   = 0x00080000
+)
+
+// Factory returns the factory of one worker; it and all its analyzers are used by
+// one goroutine.
+func Factory() analyzer.Factory {
+	var free []*mysql
+	return analyzer.Factory{
+		Name:  Name,
+		Ports: []analyzer.Port{{Num: 1434, Proto: value.ProtoTCP}, {Num: 3306, Proto: value.ProtoTCP}},
+		New: func(value.Proto) analyzer.Analyzer {
+			if n := len(free); n > 0 {
+				m := free[n-1]
+				free = free[:n-1]
+				return m
+			}
+			return &mysql{free: &free}
+		},
+	}
+}
+
+// mysql is the analyzer of one connection.
+type mysql struct {
+	free    *[]*mysql
+	dir     [2]partial
+	greeted bool
+	version byte // of the greeting
+	deaf    bool // nothing more is read
+	over    bool // what follows is TLS's
+	tls     analyzer.Child
+}
+
+// partial is a packet that has not come whole: three bytes of length, one that
+// counts packets, and the body.
+type partial struct {
+	head  [4]byte
+	nhead int
+	buf   []byte
+}
+
+func (p *partial) size() int { return int(p.head[0]) | int(p.head[1])<<8 | int(p.head[2])<<16 }
+
+// Deliver implements analyzer.Analyzer.
+func (m *mysql) Deliver(c analyzer.Conn, orig bool, data []byte) {
+	if s, ok := c.(analyzer.Stream); ok && s.Partial() {
+		return
+	}
+	p := &m.dir[0]
+	if !orig {
+		p = &m.dir[1]
+	}
+	for !m.deaf && !m.over && len(data) > 0 {
+		if p.nhead < len(p.head) {
+			n := copy(p.head[p.nhead:], data)
+			p.nhead += n
+			if data = data[n:]; p.nhead < len(p.head) {
+				return
+			}
+			if p.size() > maxPacket {
+				m.deaf = true // another protocol, most likely
+				return
+			}
+		}
+		n := min(p.size()-len(p.buf), len(data))
+		body := data[:n]
+		data = data[n:]
+		if len(p.buf) > 0 || n < p.size() {
+			if p.buf = append(p.buf, body...); len(p.buf) < p.size() {
+				return
+			}
+			body = p.buf
+		}
+		p.nhead = 0
+		if orig {
+			m.client(c, body)
+		} else {
+			m.server(c, body)
+		}
+		p.buf = p.buf[:0]
+	}
+	if p, ok := c.(analyzer.Parent); ok && m.over && len(data) > 0 {
+		p.Forward(m.tls, orig, data)
+	}
+}
+
+// Gap implements analyzer.Analyzer. Before TLS nothing is read behind a gap.
+func (m *mysql) Gap(c analyzer.Conn, orig bool, n uint64) {
+	if !m.over {
+		m.deaf = true
+		return
+	}
+	if p, ok := c.(analyzer.Parent); ok {
+		p.ForwardGap(m.tls, orig, n)
+	}
+}
+
+// End implements analyzer.Analyzer.
+func (m *mysql) End(analyzer.Conn) {
+	bufs := [2][]byte{m.dir[0].buf[:0], m.dir[1].buf[:0]}
+	*m = mysql{free: m.free}
+	for i, b := range bufs {
+		if cap(b) <= keepBuf {
+			m.dir[i].buf = b
+		}
+	}
+	if len(*m.free) < maxFree {
+		*m.free = append(*m.free, m)
+	}
+}
+
+func (m *mysql) fail(c analyzer.Conn, reason string) {
+	m.deaf = true
+	c.Violation(Name, reason, nil)
+}
+
+// server reads a packet of the server. The first one is its greeting, or says
+// why there is none.
+func (m *mysql) server(c analyzer.Conn, body []byte) {
+	r := reader{body}
+	kind := r.take(1)
+	switch {
+	case kind == nil:
+		m.fail(c, "empty server packet")
+	case m.greeted:
+		if k := kind[0]; k != 0 && k != 1 && k != 0xfe && k != 0xff {
+			m.fail(c, "unexpected server packet")
+		}
+	case kind[0] == 10 && r.greeting10(), kind[0] == 9 && r.greeting9():
+		m.greeted, m.version = true, kind[0]
+	case kind[0] != 9 && kind[0] != 10 && r.take(8) != nil: // an error
+		m.deaf = true
+	default:
+		m.fail(c, "malformed greeting")
+	}
+}
+
+// client reads the client's answer.
+func (m *mysql) client(c analyzer.Conn, body []byte) {
+	r := reader{body}
+	switch m.version {
+	case 10:
+		fixed := r.take(32)
+		if fixed == nil {
+			m.fail(c, "malformed handshake response")
+			return
+		}
+		caps := uint32(fixed[0]) | uint32(fixed[1])<<8 | uint32(fixed[2])<<16 | uint32(fixed[3])<<24
+		if caps&wantsTLS != 0 {
+			c.Confirm(Name)
+			m.over = true
+			if p, ok := c.(analyzer.Parent); ok {
+				m.tls = p.Child("SSL", value.ProtoTCP)
+			}
+			return
+		}
+		if !r.text() || !r.counted() || caps&withDatabase != 0 && !r.text() || caps&pluginAuth != 0 && len(r.b) > 0 && !r.text() {
+			m.fail(c, "malformed handshake response")
+			return
+		}
+	case 9:
+		if r.take(5) == nil || !r.text() || !r.text() {
+			m.fail(c, "malformed handshake response")
+			return
+		}
+	default:
+		m.fail(c, "no greeting")
+		return
+	}
+	c.Confirm(Name)
+	m.deaf = true
+	if r, ok := c.(analyzer.Remover); ok {
+		r.Remove()
+	}
+}
+
+// reader takes bytes from the front.
+type reader struct{ b []byte }
+
+// take returns the next n bytes, nil if there are fewer.
+func (r *reader) take(n int) []byte {
+	if n > len(r.b) {
+		r.b = nil
+		return nil
+	}
+	b := r.b[:n:n]
+	r.b = r.b[n:]
+	return b
+}
+
+// text skips a string that ends with a zero.
+func (r *reader) text() bool {
+	for i, c := range r.b {
+		if c == 0 {
+			r.b = r.b[i+1:]
+			return true
+		}
+	}
+	return false
+}
+
+// counted skips a string behind its length, an integer of one to nine bytes.
+func (r *reader) counted() bool {
+	first := r.take(1)
+	if first == nil {
+		return false
+	}
+	n, size := uint64(first[0]), 0
+	switch first[0] {
+	case 0xfb, 0xff:
+		return true
+	case 0xfc:
+		size = 2
+	case 0xfd:
+		size = 3
+	case 0xfe:
+		size = 8
+	}
+	if size > 0 {
+		b := r.take(size)
+		if b == nil {
+			return false
+		}
+		n = 0
+		for i := size - 1; i >= 0; i-- {
+			n = n<<8 | uint64(b[i])
+		}
+	}
+	return n <= uint64(len(r.b)) && r.take(int(n)) != nil
+}
+
+// greeting10 checks a greeting of version 10: the server's version, its
+// capabilities, and what the client shall make its proof of the password from.
+func (r *reader) greeting10() bool {
+	if !r.text() {
+		return false
+	}
+	fixed := r.take(4 + 8 + 1 + 2 + 1 + 2 + 2 + 1 + 10)
+	if fixed == nil {
+		return false
+	}
+	n := int(fixed[20])
+	if n != 0 && n < 21 || r.take(max(13, n-8)) == nil {
+		return false
+	}
+	return fixed[18]&(pluginAuth>>16) == 0 || r.text()
+}
+
+// greeting9 checks a greeting of version 9.
+func (r *reader) greeting9() bool { return r.text() && r.take(4) != nil && r.text() }

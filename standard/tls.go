@@ -4,11 +4,13 @@ import (
 	"github.com/picket-nsm/picket/policy/builtin"
 	fileslog "github.com/picket-nsm/picket/policy/builtin/files"
 	ocsplog "github.com/picket-nsm/picket/policy/builtin/ocsp"
+	rdpfiles "github.com/picket-nsm/picket/policy/builtin/rdp"
 	ssllog "github.com/picket-nsm/picket/policy/builtin/ssl"
 	x509log "github.com/picket-nsm/picket/policy/builtin/x509"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/imap"
 	"github.com/picket-nsm/picket/traffic/analyzer/mysql"
+	"github.com/picket-nsm/picket/traffic/analyzer/rdp"
 	"github.com/picket-nsm/picket/traffic/analyzer/tls"
 	"github.com/picket-nsm/picket/traffic/analyzer/xmpp"
 )
@@ -27,6 +29,6 @@ func tlsProtocol(b builtin.Base) []analyzer.Factory {
 }
 
 // startTLS are protocols that are read only as far as their change to TLS.
-func startTLS(builtin.Base) []analyzer.Factory {
-	return []analyzer.Factory{imap.Factory(), xmpp.Factory(), mysql.Factory()}
+func startTLS(b builtin.Base) []analyzer.Factory {
+	return []analyzer.Factory{imap.Factory(), xmpp.Factory(), mysql.Factory(), rdp.Factory(rdpfiles.New(b.Files).Handler)}
 }

@@ -10,6 +10,7 @@ import (
 	dhcplog "github.com/picket-nsm/picket/policy/builtin/dhcp"
 	dnslog "github.com/picket-nsm/picket/policy/builtin/dns"
 	ntplog "github.com/picket-nsm/picket/policy/builtin/ntp"
+	siplog "github.com/picket-nsm/picket/policy/builtin/sip"
 	snmplog "github.com/picket-nsm/picket/policy/builtin/snmp"
 	sshlog "github.com/picket-nsm/picket/policy/builtin/ssh"
 	sysloglog "github.com/picket-nsm/picket/policy/builtin/syslog"
@@ -17,6 +18,7 @@ import (
 	"github.com/picket-nsm/picket/traffic/analyzer/dhcp"
 	"github.com/picket-nsm/picket/traffic/analyzer/dns"
 	"github.com/picket-nsm/picket/traffic/analyzer/ntp"
+	"github.com/picket-nsm/picket/traffic/analyzer/sip"
 	"github.com/picket-nsm/picket/traffic/analyzer/snmp"
 	"github.com/picket-nsm/picket/traffic/analyzer/ssh"
 	"github.com/picket-nsm/picket/traffic/analyzer/syslog"
@@ -47,6 +49,9 @@ func Protocols() []builtin.Protocol {
 		},
 		func(b builtin.Base) []analyzer.Factory {
 			return []analyzer.Factory{dhcp.Factory(dhcplog.New(b.DHCP, b.Open(dhcplog.Schema()), b.Weird).Handler)}
+		},
+		func(b builtin.Base) []analyzer.Factory {
+			return []analyzer.Factory{sip.Factory(siplog.New(b.Open(siplog.Schema())).Handler)}
 		},
 		tlsProtocol,
 		quicProtocol,

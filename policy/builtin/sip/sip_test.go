@@ -1,0 +1,94 @@
+package sip
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
+	wire "github.com/picket-nsm/picket/traffic/analyzer/sip"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+func harness() analyzertest.Harness {
+	return analyzertest.Harness{
+		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
+			return wire.Factory(New(func(row []value.Value) {
+				if !rec.Quiet {
+					rec.Eventf("row%s", show(row))
+				}
+			}).Handler)
+		},
+		Allocs: 250, // stations of the way
+		State:  1 << 20,
+	}
+}
+
+func show(row []value.Value) string {
+	schema := Schema()
+	if len(row) != len(schema.Fields) {
+		panic("row and schema differ")
+	}
+	var b strings.Builder
+	for i, f := range schema.Fields {
+		switch v := row[i]; {
+		case !v.IsSet() || i < 6:
+		case v.Kind() != f.Kind:
+			panic("kind of " + f.Name)
+		case v.Kind() == value.KindVector:
+			fmt.Fprintf(&b, " %s=%d", f.Name, len(v.Elems()))
+			for _, e := range v.Elems()[:min(3, len(v.Elems()))] {
+				fmt.Fprintf(&b, ",%q", e.Str())
+			}
+		case v.Kind() == value.KindString:
+			fmt.Fprintf(&b, " %s=%q", f.Name, v.Str())
+		default:
+			fmt.Fprintf(&b, " %s=%d", f.Name, v.Count())
+		}
+	}
+	return b.String()
+}
+
+func TestKit(t *testing.T) { analyzertest.Run(t, harness()) }
+
+func FuzzRows(f *testing.F) { analyzertest.Fuzz(f, harness()) }
+
+// What is kept of a row is bounded, whatever a request says.
+func TestLongTexts(t *testing.T) {
+	i := &info{}
+	long := []byte(strings.Repeat("x", 60_000))
+	rec := &analyzertest.Recorder{Quiet: true}
+	for range 300 {
+		for _, name := range []string{"VIA", "FROM", "CALL-ID", "SUBJECT", "TO"} {
+			i.client(rec, []byte(name), long)
+			i.server(rec, []byte(name), long)
+		}
+	}
+	n := 0
+	for _, x := range i.texts {
+		n += len(x)
+	}
+	for _, p := range i.paths {
+		for _, x := range p {
+			n += len(x)
+		}
+	}
+	if n > maxTexts || i.size != n {
+		t.Errorf("%d bytes are kept, %d counted", n, i.size)
+	}
+}
+
+func TestCount(t *testing.T) {
+	for in, want := range map[string]uint64{"0": 0, "12": 12, " 7 ": 7, "+3": 3, " ": 0, "99999999999999999999": math.MaxUint64, "-1": math.MaxUint64} {
+		if n, ok := count([]byte(in)); !ok || n != want {
+			t.Errorf("%q: %d %v, want %d", in, n, ok, want)
+		}
+	}
+	for _, in := range []string{"", "x", "1x", "- 1", "1 2", "0x10", "1\x00"} {
+		if n, ok := count([]byte(in)); ok {
+			t.Errorf("%q is %d", in, n)
+		}
+	}
+}

@@ -23,10 +23,10 @@ type line struct {
 // newLine puts the stations together; carrier is the bus. With block set, a
 // full queue holds the writer up (files); else the newest batch is dropped and
 // counted (live capture).
-func newLine(l *ledger.Ledger, carrier ship.Carrier, written func(string, *record.Batch) (bool, bool), block bool, deps *Deps) *line {
+func newLine(l *ledger.Ledger, carrier ship.Carrier, written func(string, *record.Batch) (bool, bool), takes func(string, *record.Batch) bool, block bool, deps *Deps) *line {
 	cfg := ship.Default()
 	cfg.Block = block
-	s := ship.New(cfg, ship.Deps{Ledger: l, Carrier: carrier, Written: written, Now: deps.Now, Log: deps.Log})
+	s := ship.New(cfg, ship.Deps{Ledger: l, Carrier: carrier, Written: written, Takes: takes, Now: deps.Now, Log: deps.Log})
 	b := batch.New(batch.Default(), batch.Deps{Ledger: l, Out: s.Offer, Limit: carrier.Limit})
 	b.Tick(deps.Now())
 	return &line{batcher: b, ship: s}

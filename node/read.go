@@ -188,7 +188,7 @@ func (r *reading) worker(ctx context.Context, name string, src capture.Source, o
 		return nil, err
 	}
 	end := r.bus.Endpoint(name)
-	out := newLine(books, end, nil, true, &r.deps)
+	out := newLine(books, end, nil, nil, true, &r.deps)
 	if err := end.Acks(name, out.acked); err != nil {
 		return nil, err
 	}

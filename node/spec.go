@@ -3,9 +3,12 @@
 package node
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/picket-nsm/picket/traffic/capture/afpacket"
+	"github.com/picket-nsm/picket/zeek/record"
+	"github.com/picket-nsm/picket/zeek/stock"
 )
 
 // Spec is all that a node is told: who it is, where the bus is, what to
@@ -20,6 +23,8 @@ type Spec struct {
 	Layout  string `json:"layout"` // text of cluster-layout.zeek
 	// Zeek names the nodes of the layout that are real Zeek processes.
 	Zeek []string `json:"zeek,omitempty"`
+	// Stock says which Zeek the loggers among them are, by name: what they write.
+	Stock map[string]Stock `json:"stock,omitempty"`
 
 	Drain time.Duration `json:"drain,omitempty"` // how long the stop may wait for loggers; 0: 10 s
 
@@ -37,6 +42,37 @@ type Spec struct {
 func (s Spec) visitor() Spec {
 	s.Name, s.Role, s.Bus.ZeroMQ.Loggers = "", "", nil
 	return s
+}
+
+// Stock is a real Zeek as it is delivered.
+type Stock struct {
+	Version string `json:"version"`
+	Local   bool   `json:"local,omitempty"` // it loads local.zeek
+}
+
+// Takes returns what says whether a logger can write the rows of a batch, as
+// ship.Deps has it; nil if all loggers are ours, which write everything. It may be
+// called from any goroutine.
+func (s Spec) Takes() (func(logger string, b *record.Batch) bool, error) {
+	zeeks := map[string]*stock.Zeek{}
+	for name, of := range s.Stock {
+		z, err := stock.New(of.Version, of.Local)
+		if err != nil {
+			return nil, fmt.Errorf("logger %s: %w", name, err)
+		}
+		zeeks[name] = z
+	}
+	if len(zeeks) == 0 {
+		return nil, nil
+	}
+	return func(logger string, b *record.Batch) bool {
+		z := zeeks[logger]
+		if z == nil {
+			return true
+		}
+		c, err := record.Open(b.Payload)
+		return err == nil && z.Fit(c.Schema()) == nil
+	}, nil
 }
 
 // Metrics is the endpoint that carries all nodes of the machine.

@@ -12,6 +12,8 @@ import (
 	"github.com/picket-nsm/picket/api/websocket"
 	"github.com/picket-nsm/picket/control/plan"
 	"github.com/picket-nsm/picket/host/supervisor"
+	"github.com/picket-nsm/picket/node"
+	"github.com/picket-nsm/picket/standard"
 	"github.com/picket-nsm/picket/traffic/capture/afpacket"
 	"github.com/picket-nsm/picket/traffic/capture/filter"
 	"github.com/picket-nsm/picket/traffic/capture/pcapfile"
@@ -88,6 +90,21 @@ func preflight(in plan.Input) findings {
 			add("fail", "bus.zeromq.curve_dir", "%v", err)
 		} else {
 			add("ok", "bus.zeromq.curve_dir", "%s has the four keys", c.Bus.ZeroMQ.CurveDir)
+		}
+	}
+	if len(c.Zeek) > 0 {
+		schemas := node.Schemas(standard.Protocols(), node.Capture{Stats: c.Logs.Stats, CaptureLoss: c.Logs.CaptureLoss})
+		out = append(out, stockFindings(c.Zeek, schemas)...)
+		if !supervisor.Held(c.Cluster.Spool) {
+			for _, p := range []struct{ key, at string }{{"bus.zeromq.xpub", c.Bus.ZeroMQ.XPUB}, {"bus.zeromq.xsub", c.Bus.ZeroMQ.XSUB}} {
+				at := strings.TrimPrefix(p.at, "tcp://")
+				if l, err := net.Listen("tcp", at); err != nil {
+					add("warn", p.key, "%v; if not by a hub of this cluster, is another broker or a Zeek manager running?", err)
+				} else {
+					l.Close()
+					add("ok", p.key, "%s is free", at)
+				}
+			}
 		}
 	}
 	if c.Bus.URL == "" && c.Bus.Port != 0 && !supervisor.Held(c.Cluster.Spool) {

@@ -16,6 +16,8 @@ import (
 	"github.com/picket-nsm/picket/internal/testenv"
 	"github.com/picket-nsm/picket/zeek/event"
 	"github.com/picket-nsm/picket/zeek/layout"
+	"github.com/picket-nsm/picket/zeek/record"
+	"github.com/picket-nsm/picket/zeek/stock"
 	"github.com/picket-nsm/picket/zeek/topic"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -170,6 +172,92 @@ rotate = "0s"
 			}
 			if a := s.Accounting; !a.Settled || a.Remainder() != 0 {
 				t.Errorf("%+v\n%s", a.RecordTotal, u.out())
+			}
+		})
+	}
+}
+
+// TestRealZeekLogger: a logger that is nothing but libzmq beside one of ours. It
+// gets the logs that its Zeek has, ours writes the others and its part; no row is
+// lost or there twice, and status says how many were handed over.
+func TestRealZeekLogger(t *testing.T) {
+	for _, backend := range []string{"nats", "zeromq"} {
+		t.Run(backend, func(t *testing.T) {
+			m := newMachine(t)
+			port := freePorts(t, 6)
+			at := func(i int) string { return fmt.Sprintf("tcp://127.0.0.1:%d", port+i) }
+			cfg := m.file("c.toml", fmt.Sprintf(`
+[cluster]
+workers = 2
+[bus]
+backend = %q
+[bus.zeromq]
+xpub = %q
+xsub = %q
+port = %d
+[[zeek]]
+name = "logger-z"
+role = "logger"
+port = %d
+version = "8.2"
+[logs]
+rotate = "0s"
+`, backend, at(0), at(1), port+2, port+5))
+			if out, code := m.picket("check", "-c", cfg, "--read", demo(t)); code != 0 || !strings.Contains(out, "warn  zeek logger-z: picket's own loggers alone write what it does not take: ") ||
+				!strings.Contains(out, "logs have the columns of Zeek 8.2 with local.zeek\n") {
+				t.Errorf("%d %s", code, out)
+			}
+			u := m.up("-c", cfg, "--read", demo(t), "--seed", "x", "--pace", "10s")
+			z := &zeekProcess{Process: libzmqtest.Start(t), t: t, name: "logger-z", id: "zeromq_logger-z_host_1_Nxyz"}
+			z.Socket("pull", "PULL", nil)
+			z.Bind("pull", at(5))
+			z.Socket("in", "XSUB", nil)
+			z.Socket("out", "XPUB", map[string]any{"XPUB_VERBOSE": 1})
+			z.Connect("in", at(0))
+			z.Connect("out", at(1))
+			for _, s := range cluster.Subscriptions(z.name, z.id, layout.Logger) {
+				z.Subscribe("in", "XSUB", s)
+			}
+			z.greet("worker-2") // the first worker is there, too, or shortly before
+			if code := u.end(t); code != 0 {
+				t.Fatalf("exit code %d\n%s", code, u.out())
+			}
+			s, err := status.Collect(m.spool, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := s.Accounting
+			if !a.Settled || a.Remainder() != 0 || a.RecordTotal.Handed == 0 || a.RecordTotal.Written+a.RecordTotal.Handed != a.RecordTotal.Produced {
+				t.Errorf("%+v\n%s", a.RecordTotal, u.out())
+			}
+			zeek, err := stock.New("8.2", true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pulled := map[string]int{}
+			for got := uint64(0); got < a.RecordTotal.Handed; {
+				f := z.Recv("pull", 1)[0]
+				c, err := record.Open(f[3])
+				if err != nil || len(f) != 4 || string(f[0]) != "log-write" {
+					t.Fatalf("%q: %v", f, err)
+				}
+				if err := zeek.Fit(c.Schema()); err != nil {
+					t.Error(err)
+				}
+				pulled[c.Schema().Path] += c.Records()
+				got += uint64(c.Records())
+			}
+			if out, code := m.picket("read", "--seed", "x", "-o", "mem", demo(t)); code != 0 {
+				t.Fatalf("read: %d %s", code, out)
+			}
+			ours := rowsOf(t, filepath.Join(m.dir, "logs"))
+			for path, rows := range rowsOf(t, filepath.Join(m.dir, "mem")) {
+				if len(ours[path])+pulled[path] != len(rows) {
+					t.Errorf("%s: %d rows of ours, %d of Zeek's, want %d", path, len(ours[path]), pulled[path], len(rows))
+				}
+			}
+			if pulled["conn"] == 0 || pulled["ssl"] > 0 {
+				t.Errorf("pulled %v", pulled)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/picket-nsm/picket/zeek/stock"
 )
 
 // Problem is a value that cannot be, and its key.
@@ -225,6 +228,8 @@ func (c Config) zeek(bad func(key, format string, args ...any), oneOf func(key, 
 		}
 		seen[n.Name] = true
 		oneOf(key+".role", n.Role, "worker", "proxy", "logger")
+		oneOf(key+".version", n.VersionOr(), stock.Versions()...)
+		oneOf(key+".scripts", cmp.Or(n.Scripts, "local"), "local", "default")
 		if _, err := netip.ParseAddr(n.AddressOr()); err != nil {
 			bad(key+".address", "%q: want an IP address", n.Address)
 		}
@@ -240,6 +245,15 @@ func (z Zeek) AddressOr() string {
 		return "127.0.0.1"
 	}
 	return z.Address
+}
+
+// VersionOr is the node's version; where none is given, the newest known.
+func (z Zeek) VersionOr() string {
+	if z.Version == "" {
+		versions := stock.Versions()
+		return versions[len(versions)-1]
+	}
+	return z.Version
 }
 
 // Device takes away the name of Zeek's packet source: af_packet::eth0 is eth0.

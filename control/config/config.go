@@ -97,6 +97,8 @@ type Zeek struct {
 	Role    string `toml:"role" json:"role" doc:"worker, proxy or logger."`
 	Address string `toml:"address" json:"address" doc:"Its address."`
 	Port    int    `toml:"port" json:"port" doc:"Where a logger takes log batches."`
+	Version string `toml:"version" json:"version" doc:"A logger's version, 8.1, 8.2 or 9.0 (the default): it is sent the logs only that have its columns, and picket's own loggers write the others."`
+	Scripts string `toml:"scripts" json:"scripts" doc:"What a logger loads: local (the default), which is local.zeek as delivered, or default, which is no more than Zeek's default scripts."`
 }
 
 // Supervisor is the section of that name.

@@ -120,6 +120,12 @@ func Nodes(in Input) ([]supervisor.Node, error) {
 	}
 	for _, z := range c.Zeek {
 		base.Zeek = append(base.Zeek, z.Name)
+		if z.Role == "logger" {
+			if base.Stock == nil {
+				base.Stock = map[string]node.Stock{}
+			}
+			base.Stock[z.Name] = Stock(z)
+		}
 	}
 	base.Bus.Backend, base.Bus.Outside = c.Bus.Backend, c.Bus.URL != ""
 	bridge := base.Bus
@@ -175,6 +181,11 @@ func Nodes(in Input) ([]supervisor.Node, error) {
 	remote(c, out)
 	dashboard(in, workers, out)
 	return out, nil
+}
+
+// Stock is the Zeek that a node is.
+func Stock(z config.Zeek) node.Stock {
+	return node.Stock{Version: z.VersionOr(), Local: z.Scripts != "default"}
 }
 
 // doors gives each door to the node that holds it.

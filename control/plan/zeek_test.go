@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -41,6 +42,21 @@ func TestZeekFiles(t *testing.T) {
 			if !strings.Contains(script, line+"\n") {
 				t.Errorf("no line %q in\n%s", line, script)
 			}
+		}
+	}
+}
+
+func TestStock(t *testing.T) {
+	nodes, err := Nodes(input(func(c *config.Config) {
+		c.Bus.ZeroMQ.XPUB, c.Bus.ZeroMQ.XSUB = "tcp://127.0.0.1:5555", "tcp://127.0.0.1:5556"
+		c.Zeek = []config.Zeek{{Name: "zeek-1", Role: "worker"}, {Name: "a", Role: "logger", Port: 9}, {Name: "b", Role: "logger", Port: 10, Version: "8.1", Scripts: "default"}}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nodes {
+		if got := fmt.Sprint(n.Node.Stock); got != "map[a:{9.0 true} b:{8.1 false}]" {
+			t.Errorf("%s: %s", n.Name, got)
 		}
 	}
 }

@@ -67,6 +67,7 @@ type Deps struct {
 	Ledger  *ledger.Ledger
 	// Written looks into a logger's ledger, as in ship.Deps; may be nil.
 	Written func(logger string, b *record.Batch) (written, known bool)
+	Takes   func(logger string, b *record.Batch) bool // likewise
 	Now     func() time.Time
 	Log     *slog.Logger
 }

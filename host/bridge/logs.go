@@ -56,7 +56,7 @@ func (l *logs) open(b *Bridge) error {
 	}
 	sc := ship.Default()
 	sc.Block = true // Zeek workers feel it by TCP
-	l.ship = ship.New(sc, ship.Deps{Ledger: b.deps.Ledger, Carrier: b.bus, Written: b.deps.Written, Now: b.deps.Now, Log: b.deps.Log})
+	l.ship = ship.New(sc, ship.Deps{Ledger: b.deps.Ledger, Carrier: b.bus, Written: b.deps.Written, Takes: b.deps.Takes, Now: b.deps.Now, Log: b.deps.Log})
 	if err := b.bus.Acks(b.deps.Ledger.Node, l.acked); err != nil {
 		return err
 	}

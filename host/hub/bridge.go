@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -39,8 +40,12 @@ func openBridge(spec node.Spec, url string, led *ledger.Ledger, d Deps) (part, e
 	for _, to := range spec.Bus.ZeroMQ.Loggers {
 		cfg.Loggers = append(cfg.Loggers, bridge.Logger(to))
 	}
+	takes, err := spec.Takes()
+	if err != nil {
+		return part{}, errors.Join(err, p.stop())
+	}
 	br, err := bridge.New(cfg, bridge.Deps{
-		Broker: b, Codec: codec, Ledger: led, Now: d.Now, Log: d.Log,
+		Broker: b, Takes: takes, Codec: codec, Ledger: led, Now: d.Now, Log: d.Log,
 		Connect: func(id string) (backend.Driver, error) { return connect(spec, url, id, d) },
 		Written: func(logger string, b *record.Batch) (bool, bool) { return proof(logger, b.Producer, b.Start, b.Seq) },
 	})

@@ -167,8 +167,12 @@ func (s *Ship) pick(now time.Time) *item {
 		if len(p.owes) >= s.cfg.Credit || now.Before(p.avoid) {
 			continue
 		}
-		it := s.queue[0]
-		s.queue = slices.Delete(s.queue, 0, 1)
+		i := s.firstFor(p)
+		if i < 0 {
+			continue
+		}
+		it := s.queue[i]
+		s.queue = slices.Delete(s.queue, i, i+1)
 		s.metrics.queue.Set(uint64(len(s.queue)))
 		it.peer = p
 		p.owes = append(p.owes, it)

@@ -60,8 +60,11 @@ type Deps struct {
 	// logger that may have got the batch is over (ledger.Proof does it). nil:
 	// nothing is ever known and batches wait for their logger.
 	Written func(logger string, b *record.Batch) (written, known bool)
-	Now     func() time.Time // nil: time.Now
-	Log     *slog.Logger     // nil: silent
+	// Takes says whether a logger can write such rows: a real Zeek's knows its own
+	// columns only. Others get them. Asked once for each batch and logger; nil: all can.
+	Takes func(logger string, b *record.Batch) bool
+	Now   func() time.Time // nil: time.Now
+	Log   *slog.Logger     // nil: silent
 }
 
 // Ship is the machine. Offer may be called from any goroutine, as may the
@@ -93,8 +96,9 @@ type item struct {
 	misses int   // of these, how many the bus said reached nobody
 	sentAt time.Time
 	wait   time.Duration
-	again  bool // to be sent again
-	answer bool // resolved while it was being sent
+	again  bool            // to be sent again
+	answer bool            // resolved while it was being sent
+	takes  map[string]bool // what Deps.Takes said, by logger
 
 	first, last uint64 // running numbers of its first and last sending to this peer
 }
@@ -322,6 +326,28 @@ func (s *Ship) find(logger string, start, seq uint64) *item {
 		}
 	}
 	return nil
+}
+
+// firstFor is the place of the first batch in the queue that a logger can write,
+// or -1. All rows of a path are alike, so each path's keep their order.
+func (s *Ship) firstFor(p *peer) int {
+	for i, it := range s.queue {
+		if s.deps.Takes == nil {
+			return i
+		}
+		takes, asked := it.takes[p.name]
+		if !asked {
+			takes = s.deps.Takes(p.name, it.b)
+			if it.takes == nil {
+				it.takes = map[string]bool{}
+			}
+			it.takes[p.name] = takes
+		}
+		if takes {
+			return i
+		}
+	}
+	return -1
 }
 
 // take takes an item from the logger that has it.

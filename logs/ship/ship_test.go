@@ -375,3 +375,26 @@ func TestBlockedOfferEnds(t *testing.T) {
 	<-done
 	k.count("records.dropped.ship.deadline", 40)
 }
+
+// TestTakes: a logger gets only what it can write, and does not hold up the others.
+func TestTakes(t *testing.T) {
+	k := newKit(t, nil)
+	asked := map[string]int{}
+	k.s.deps.Takes = func(logger string, b *record.Batch) bool {
+		key := fmt.Sprint(logger, b.Seq)
+		if asked[key]++; asked[key] > 1 {
+			t.Errorf("%s is asked again of batch %d", logger, b.Seq)
+		}
+		return logger == "ours" || b.Seq%2 == 0
+	}
+	k.s.Loggers([]string{"zeek"})
+	k.offer(3)
+	k.run()
+	k.sent("zeek:2")
+	k.s.Loggers([]string{"ours", "zeek"})
+	k.run()
+	k.sent("ours:1", "ours:3")
+	k.offer(1)
+	k.run()
+	k.sent("zeek:4")
+}

@@ -60,6 +60,7 @@ func Protocols() []builtin.Protocol {
 		socksProtocol,
 		startTLS,
 		programs,
+		shares,
 	}
 }
 

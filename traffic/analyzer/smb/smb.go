@@ -1,0 +1,220 @@
+// Package smb reads SMB 2 and 3 as far as the files that are carried: which trees
+// and files are open, what is read from them and written to them.
+//
+// It stands between flow, which hands it the bytes of a connection, and the table
+// of files. It owns, per connection, one message of each side that is not yet
+// complete, and what is open. It writes no log and reads neither SMB 1 nor what
+// is encrypted; of the authentication it only says by which name it goes.
+//
+// Sources: MS-SMB2, RFC 1002 (framing); what is one file, and what confirms, is
+// Zeek 9.0's.
+package smb
+
+import (
+	"encoding/binary"
+
+	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
+	"github.com/picket-nsm/picket/traffic/files"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+// Name is the analyzer's name, and the source of its files.
+const Name = "SMB"
+
+const (
+	// maxMessage is the largest message that is read; Zeek's buffers end there, too.
+	maxMessage = 10 << 20
+	// maxPending is how many requests without an answer are remembered
+	// (SMB::max_pending_messages); with more all are forgotten.
+	maxPending = 1000
+	// maxOpen is how many trees and files of a connection are remembered.
+	maxOpen = 1024
+	// confirmAfter is how many messages must make sense.
+	confirmAfter = 3
+	// maxFree is how many finished analyzers are kept for reuse, keepBuf the largest
+	// buffer with them.
+	maxFree = 64
+	keepBuf = 16 << 10
+)
+
+// Factory returns the factory of one worker; it and all its analyzers are used by
+// one goroutine. Content goes to table.
+func Factory(table *files.Table) analyzer.Factory {
+	s := &shared{files: table}
+	return analyzer.Factory{
+		Name:       Name,
+		Ports:      []analyzer.Port{{Num: 139, Proto: value.ProtoTCP}, {Num: 445, Proto: value.ProtoTCP}},
+		Signatures: signatures.SMB(),
+		New: func(value.Proto) analyzer.Analyzer {
+			if n := len(s.free); n > 0 {
+				a := s.free[n-1]
+				s.free = s.free[:n-1]
+				return a
+			}
+			a := &smb{shared: s}
+			a.clear()
+			return a
+		},
+	}
+}
+
+// shared is what the analyzers of a worker have in common.
+type shared struct {
+	files *files.Table
+	free  []*smb
+}
+
+// smb is the analyzer of one connection.
+type smb struct {
+	*shared
+	buf      [2][]byte // an incomplete message of originator and responder
+	synced   [2]bool   // the last byte that was taken ended a message, or is in one
+	messages int       // that made sense
+	state
+}
+
+func side(orig bool) int {
+	if orig {
+		return 0
+	}
+	return 1
+}
+
+// Deliver implements analyzer.Analyzer.
+func (a *smb) Deliver(c analyzer.Conn, orig bool, data []byte) {
+	n := side(orig)
+	for len(data) > 0 {
+		need := framing
+		if !a.synced[n] {
+			need = framing + len(mark)
+		}
+		if held := len(a.buf[n]); held >= framing && a.synced[n] {
+			need += length(a.buf[n])
+		} else if held == 0 && a.synced[n] && len(data) >= framing {
+			// The usual case: a message in one piece is read where it lies.
+			if size := framing + length(data); size <= len(data) {
+				if !a.message(c, orig, data[:size:size]) {
+					return
+				}
+				data = data[size:]
+				continue
+			}
+		}
+		if need > maxMessage {
+			a.lost(c, "a message that is too long")
+			return
+		}
+		k := min(need-len(a.buf[n]), len(data))
+		a.buf[n], data = append(a.buf[n], data[:k]...), data[k:]
+		b := a.buf[n]
+		switch {
+		case len(b) < need:
+		case !a.synced[n]:
+			if a.synced[n] = begins(b); !a.synced[n] {
+				a.buf[n] = b[:copy(b, b[1:])] // perhaps it begins with the next byte
+			}
+		case need == framing && length(b) > 0: // now it is known how much must come
+		default:
+			a.buf[n] = b[:0]
+			if !a.message(c, orig, b) {
+				return
+			}
+		}
+	}
+}
+
+const (
+	framing = 4 // type and length
+	mark    = "?SMB"
+)
+
+// begins reports whether a message of any SMB begins there.
+func begins(b []byte) bool {
+	m := b[framing:]
+	return b[0] == 0 && length(b) >= len(mark) && (m[0] == 0xff || m[0] == 0xfe) && string(m[1:4]) == mark[1:]
+}
+
+// length returns the length of the message behind the first four bytes. Types
+// other than 0 are NetBIOS's own, of the same form.
+func length(b []byte) int { return int(b[1])<<16 | int(b[2])<<8 | int(b[3]) }
+
+// lost gives up what is incomplete and waits for the next beginning.
+func (a *smb) lost(c analyzer.Conn, reason string) {
+	c.Violation(Name, reason, nil)
+	a.resync()
+}
+
+func (a *smb) resync() {
+	for n := range a.buf {
+		a.buf[n], a.synced[n] = a.buf[n][:0], false
+	}
+}
+
+// message reads a message with its four bytes of framing, which may hold several
+// commands. It reports false if it makes no sense.
+func (a *smb) message(c analyzer.Conn, orig bool, b []byte) bool {
+	if b[0] == 0 && !a.commands(c, orig, b[framing:]) {
+		a.lost(c, "a message that is cut or contradicts itself")
+		return false
+	}
+	if a.messages++; a.messages == confirmAfter {
+		c.Confirm("smb")
+	}
+	return true
+}
+
+var order = binary.LittleEndian
+
+// Header of SMB 2 and 3, from its mark on.
+const headerSize = 64
+
+// commands reads the commands of a message.
+func (a *smb) commands(c analyzer.Conn, orig bool, b []byte) bool {
+	for {
+		if len(b) < 4 {
+			return false
+		}
+		if b[0] != 0xfe || string(b[1:4]) != "SMB" {
+			return true // SMB 1, encrypted, or no SMB at all
+		}
+		if len(b) < headerSize {
+			return false
+		}
+		next := int64(order.Uint32(b[20:]))
+		one := b
+		if next != 0 {
+			if next < headerSize || next > int64(len(b)) {
+				return false
+			}
+			one = b[:next]
+		}
+		h := header{
+			status: order.Uint32(b[8:]), command: order.Uint16(b[12:]), message: order.Uint64(b[24:]), tree: order.Uint32(b[36:]),
+		}
+		if !a.command(c, orig, &h, one) {
+			return false
+		}
+		if next == 0 {
+			return true
+		}
+		b = b[next:]
+	}
+}
+
+// Gap implements analyzer.Analyzer.
+func (a *smb) Gap(analyzer.Conn, bool, uint64) { a.resync() }
+
+// End implements analyzer.Analyzer.
+func (a *smb) End(analyzer.Conn) {
+	for n, b := range a.buf {
+		if a.buf[n] = b[:0]; cap(b) > keepBuf {
+			a.buf[n] = nil
+		}
+	}
+	a.synced, a.messages = [2]bool{}, 0
+	a.clear()
+	if len(a.free) < maxFree {
+		a.free = append(a.free, a)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/picket-nsm/picket/policy/builtin"
 	"github.com/picket-nsm/picket/traffic/capture/afpacket"
 	"github.com/picket-nsm/picket/zeek/record"
 	"github.com/picket-nsm/picket/zeek/stock"
@@ -138,6 +139,9 @@ type Keys struct {
 	ClientSecret string `json:"client_secret,omitempty"`
 }
 
+// Options are what users may set of the logs of protocols.
+type Options = builtin.Options
+
 // Capture says what a worker reads.
 type Capture struct {
 	Interface  string        `json:"interface,omitempty"`  // eth0, or empty for a capture file
@@ -159,6 +163,7 @@ type Capture struct {
 	Stats          bool          `json:"stats,omitempty"`        // write stats.log
 	CaptureLoss    bool          `json:"capture_loss,omitempty"` // write capture_loss.log
 	Content        Content       `json:"content,omitzero"`       // hashes and extraction of files
+	Options        Options       `json:"options,omitzero"`       // of the logs of protocols
 }
 
 // Logs says how a logger writes.

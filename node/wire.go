@@ -55,6 +55,7 @@ func wireWorker(c wiring) (*worker, error) {
 	}
 	policy := builtin.New(builtin.Env{
 		Peer: c.peer, Producer: c.ledger.Node, Start: c.ledger.Start, Once: c.once, DHCP: c.dhcp, Files: drivers,
+		Options: c.capture.Options,
 	}, c.line.open, c.deps.Protocols)
 
 	cfg := flow.Default()

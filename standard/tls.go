@@ -18,11 +18,20 @@ import (
 // tlsProtocol is TLS and DTLS; their certificates and OCSP responses are files,
 // whose analyzers it brings along.
 func tlsProtocol(b builtin.Base) []analyzer.Factory {
-	certs := x509log.New(x509log.Deps{Write: b.Open(x509log.Schema()), Weird: b.Weird, Once: b.Once})
+	xcfg := x509log.Default()
+	xcfg.HostsOnly = b.Options.HostCertificates
+	switch again := b.Options.LogAgain; {
+	case again > 0:
+		xcfg.Again = again
+	case again < 0:
+		xcfg.Again = 0
+	}
+	certs := x509log.New(xcfg, x509log.Deps{Write: b.Open(x509log.Schema()), Weird: b.Weird, Once: b.Once})
 	b.Log.Use(fileslog.Driver{Name: x509log.Name, Types: x509log.Types(), New: certs.Analyzer})
 	responses := ocsplog.New(b.Open(ocsplog.Schema()), b.Weird)
 	b.Log.Use(fileslog.Driver{Name: ocsplog.Name, Types: []string{ocsplog.Type}, New: responses.Analyzer})
 	cfg := ssllog.Default()
+	cfg.Fingerprints = b.Options.Fingerprints
 	log := ssllog.New(cfg, b.Open(ssllog.Schema(cfg)), b.Files)
 	log.Established = b.Secured.Tell
 	return tls.Factories(log.Handler)

@@ -73,6 +73,7 @@ func readCommand() *cobra.Command {
 	fl.StringSliceVar(&f.cfg.Capture.Content.Hash, "hash", nil, "hashes of every file, for files.log: md5, sha1, sha256")
 	fl.StringSliceVar(&f.cfg.Capture.Content.Extract, "extract", nil, "types of files to write to disk, as text/html; * for all")
 	fl.StringVar(&f.cfg.Capture.Content.Dir, "extract-dir", "extract_files", "folder for them")
+	fl.BoolVar(&f.cfg.Capture.Options.Fingerprints, "tls-fingerprints", false, "columns ja3, ja3s and ja4 in ssl.log")
 	fl.TextVar(&f.memory, "memory", config.Size(0), "memory to stay below, as 512MiB: connections silent for long are given up for it, and counted")
 	fl.StringVar(&f.report, "report", "", "what to print at the end: text, json or none (default: text on a terminal)")
 	return cmd

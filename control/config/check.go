@@ -218,6 +218,9 @@ func (c Config) zeek(bad func(key, format string, args ...any), oneOf func(key, 
 	if len(c.Zeek) > 0 && z.XPUB == "" {
 		bad("zeek[0].name", "a real Zeek needs bus.zeromq.xpub and xsub to connect to")
 	}
+	if c.TLS.Fingerprints && slices.ContainsFunc(c.Zeek, func(z Zeek) bool { return z.Role == "logger" }) {
+		bad("tls.fingerprints", "a real Zeek logger does not know the columns ja3, ja3s and ja4")
+	}
 	seen := map[string]bool{}
 	for i, n := range c.Zeek {
 		key := fmt.Sprintf("zeek[%d]", i)

@@ -15,6 +15,7 @@ type Config struct {
 	Capture    Capture     `toml:"capture" json:"capture" doc:"How packets are taken, on all interfaces."`
 	Logs       Logs        `toml:"logs" json:"logs" doc:"Which logs are written, and how."`
 	Files      Files       `toml:"files" json:"files" doc:"What is done with the content of files that protocols carry."`
+	TLS        TLS         `toml:"tls" json:"tls" doc:"How TLS and its certificates are logged, also inside QUIC and other protocols."`
 	Bus        Bus         `toml:"bus" json:"bus" doc:"What the nodes talk over."`
 	Zeek       []Zeek      `toml:"zeek" json:"zeek" doc:"One [[zeek]] section per node that is a real Zeek process. It is in the layout, and picket does not start it. docs/howto/real-zeek.md"`
 	Supervisor Supervisor  `toml:"supervisor" json:"supervisor" doc:"How nodes are kept alive."`
@@ -66,6 +67,13 @@ type Files struct {
 	Dir     string   `toml:"dir" json:"dir" doc:"Folder where they go."`
 	Limit   Size     `toml:"limit" json:"limit" doc:"A file that is longer is cut there."`
 	Total   Size     `toml:"total" json:"total" doc:"What one worker writes from its start on; then it writes no more."`
+}
+
+// TLS is the section of that name.
+type TLS struct {
+	Fingerprints     bool     `toml:"fingerprints" json:"fingerprints" doc:"Columns ja3, ja3s and ja4 in ssl.log: what clients and servers look like by their hellos. Not with a real Zeek logger, which does not know the columns."`
+	HostCertificates bool     `toml:"host_certificates" json:"host_certificates" doc:"Only the certificates of hosts themselves in x509.log, without the authorities behind them, as Zeek's policy script log-hostcerts-only does."`
+	LogAgain         Duration `toml:"log_again" json:"log_again" doc:"How long a certificate is not logged again, in the whole cluster (Zeek's X509::relog_known_certificates_after). 0s: it is logged each time."`
 }
 
 // Bus is the section of that name.
@@ -173,6 +181,7 @@ func Default() Config {
 		Cluster: Cluster{Name: "picket", Spool: "spool", Loggers: 1, Proxies: 1},
 		Capture: Capture{Checksums: true, Ring: 32 << 20},
 		Logs:    Logs{Dir: "logs", Format: "tsv", Rotate: Duration(time.Hour), RotateAt: "00:00"},
+		TLS:     TLS{LogAgain: Duration(24 * time.Hour)},
 		Files:   Files{Dir: "extract_files", Limit: 100 << 20, Total: 10 << 30},
 		Bus: Bus{
 			Backend: "nats", Codec: "broker-bin-v1",

@@ -295,6 +295,9 @@ func capture(in Input, w Worker) node.Capture {
 	out := node.Capture{
 		Filter: w.Filter, NoChecksums: !c.Capture.Checksums, Seed: c.Capture.Seed, LocalNets: c.Capture.LocalNets,
 		Stats: c.Logs.Stats, CaptureLoss: c.Logs.CaptureLoss,
+		Options: node.Options{
+			Fingerprints: c.TLS.Fingerprints, HostCertificates: c.TLS.HostCertificates, LogAgain: logAgain(time.Duration(c.TLS.LogAgain)),
+		},
 		Content: node.Content{
 			Hash: c.Files.Hash, Extract: c.Files.Extract, Dir: c.Files.Dir, Limit: uint64(c.Files.Limit), Total: uint64(c.Files.Total),
 		},
@@ -306,6 +309,14 @@ func capture(in Input, w Worker) node.Capture {
 	}
 	out.Interface = strings.TrimPrefix(c.Interfaces[w.Interface].Name, "af_packet::")
 	return out
+}
+
+// logAgain is a time in seconds as the policy wants it: there 0 is the default.
+func logAgain(d time.Duration) float64 {
+	if d <= 0 {
+		return -1
+	}
+	return d.Seconds()
 }
 
 // WebSocket is what the node that holds the door is told.

@@ -36,6 +36,21 @@ type Base struct {
 	Tunnels *tunnel.Log   // the tunnels that proxies open
 	Secured *Secured      // who wants to know where TLS begins
 	DHCP    dhcplog.Place // where DHCP messages are put together
+	Options Options
+}
+
+// Options are what users may set of the logs of protocols. Zero is as in Zeek's
+// default scripts.
+type Options struct {
+	// Fingerprints adds the columns ja3, ja3s and ja4 to ssl.log. Real Zeek loggers
+	// do not know them.
+	Fingerprints bool `json:"fingerprints,omitempty"`
+	// HostCertificates leaves certificates that are not the first of their chain out
+	// of x509.log.
+	HostCertificates bool `json:"host_certificates,omitempty"`
+	// LogAgain is how many seconds a certificate is not logged again; 0: a day;
+	// below 0: it is logged each time.
+	LogAgain float64 `json:"log_again,omitempty"`
 }
 
 // Secured tells those who asked of connections whose TLS is established: what
@@ -69,6 +84,7 @@ type Env struct {
 	Start    uint64        // which life of the node
 	Once     weird.Once    // nil: nobody else is in the cluster
 	DHCP     dhcplog.Place // where DHCP messages are put together; nil: here
+	Options  Options
 
 	Files []fileslog.Driver // what looks at files, beside what protocols bring
 	// Expect, if not nil, hears of each connection that an analyzer expects, on
@@ -117,7 +133,7 @@ func New(env Env, open Open, protocols []Protocol) *Policy {
 	}
 	log := fileslog.New(fileslog.Default(), open(fileslog.Schema()), env.Files...)
 	p.Files = files.New(files.Default(), log)
-	base := Base{Open: open, Files: p.Files, Log: log, Once: p.asker, Weird: p.odd, Tunnels: p.tunnel, Secured: &Secured{}, DHCP: p.dhcp}
+	base := Base{Open: open, Files: p.Files, Log: log, Once: p.asker, Weird: p.odd, Tunnels: p.tunnel, Secured: &Secured{}, DHCP: p.dhcp, Options: env.Options}
 	for _, protocol := range protocols {
 		p.Analyzers = append(p.Analyzers, protocol(base)...)
 	}

@@ -105,8 +105,11 @@ func (s *conn) fingerprint(h *tlsmsg.Hello) {
 	}
 	s.ja[0] = tlsmsg.AppendJA3(s.ja[0][:0], h)
 	transport := byte('t')
-	if s.id.Proto == value.ProtoUDP {
+	switch {
+	case h.Version>>8 == 0xfe:
 		transport = 'd'
+	case s.id.Proto == value.ProtoUDP:
+		transport = 'q'
 	}
 	s.ja[2] = tlsmsg.AppendJA4(s.ja[2][:0], h, transport)
 }

@@ -40,7 +40,7 @@ func harness(cfg Config, dtls int, dir string) analyzertest.Harness {
 			}
 			filesLog := fileslog.New(fileslog.Default(), out("files", fileslog.Schema()))
 			table := files.New(files.Default(), filesLog)
-			certs := x509log.New(x509log.Deps{Write: out("x509", x509log.Schema()), Weird: weird, Once: always{}})
+			certs := x509log.New(x509log.Default(), x509log.Deps{Write: out("x509", x509log.Schema()), Weird: weird, Once: always{}})
 			filesLog.Use(fileslog.Driver{Name: x509log.Name, Types: x509log.Types(), New: certs.Analyzer})
 			responses := ocsplog.New(out("ocsp", ocsplog.Schema()), weird)
 			filesLog.Use(fileslog.Driver{Name: ocsplog.Name, Types: []string{ocsplog.Type}, New: responses.Analyzer})
@@ -179,6 +179,33 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// over is a connection of another transport.
+type over struct {
+	*analyzertest.Recorder
+	proto value.Proto
+}
+
+func (o over) ID() analyzer.ID { return analyzer.ID{UID: "C1", Proto: o.proto} }
+
+// TestTransport says which transport JA4 shows: what carries TLS over UDP is
+// QUIC, unless it is DTLS.
+func TestTransport(t *testing.T) {
+	for _, c := range []struct {
+		proto   value.Proto
+		version uint16
+		want    string
+	}{{value.ProtoTCP, tlsmsg.TLS12, "t"}, {value.ProtoUDP, tlsmsg.TLS12, "q"}, {value.ProtoUDP, tlsmsg.DTLS12, "d"}, {value.ProtoUDP, tlsmsg.DTLS10, "d"}} {
+		var got string
+		log := New(Config{Fingerprints: true}, func(row []value.Value) { got = row[colJA4].Str() }, nil)
+		h := log.Handler()
+		h.Hello(over{&analyzertest.Recorder{Quiet: true}, c.proto}, &tlsmsg.Hello{Client: true, Complete: true, Version: c.version})
+		h.End(nil)
+		if len(got) == 0 || got[:1] != c.want {
+			t.Errorf("%v %x: %q, want %s", c.proto, c.version, got, c.want)
+		}
+	}
+}
+
 // BenchmarkConnection is what a handshake costs from its bytes to its rows.
 func BenchmarkConnection(b *testing.B) {
 	for _, c := range analyzertest.Load(b, "testdata") {
@@ -189,7 +216,7 @@ func BenchmarkConnection(b *testing.B) {
 			rec := &analyzertest.Recorder{Quiet: true}
 			filesLog := fileslog.New(fileslog.Default(), func([]value.Value) {})
 			table := files.New(files.Default(), filesLog)
-			certs := x509log.New(x509log.Deps{Write: func([]value.Value) {}})
+			certs := x509log.New(x509log.Default(), x509log.Deps{Write: func([]value.Value) {}})
 			filesLog.Use(fileslog.Driver{Name: x509log.Name, Types: x509log.Types(), New: certs.Analyzer})
 			f := wire.Factories(New(Default(), func([]value.Value) {}, table).Handler)[0]
 			b.ReportAllocs()

@@ -54,8 +54,9 @@ type knownKey struct {
 	kind        uint8
 }
 
-// known remembers for a day, in packet time, what was logged or asked for.
+// known remembers for some seconds, in packet time, what was logged or asked for.
 type known struct {
+	again packet.Time
 	m     map[knownKey]struct{}
 	queue []aged
 	head  int
@@ -67,7 +68,9 @@ type aged struct {
 	end packet.Time
 }
 
-func newKnown() known { return known{m: map[knownKey]struct{}{}} }
+func newKnown(again float64) known {
+	return known{again: packet.Time(again), m: map[knownKey]struct{}{}}
+}
 
 // add reports whether the key is new.
 func (k *known) add(key knownKey, now packet.Time) bool {
@@ -82,7 +85,7 @@ func (k *known) add(key knownKey, now packet.Time) bool {
 		k.shed++
 	}
 	k.m[key] = struct{}{}
-	k.queue = append(k.queue, aged{key, now + day})
+	k.queue = append(k.queue, aged{key, now + k.again})
 	return true
 }
 
@@ -96,4 +99,4 @@ func (k *known) pop() {
 }
 
 // Forget forgets what was logged; tests begin anew with it.
-func (l *Log) Forget() { l.known = newKnown() }
+func (l *Log) Forget() { l.known = newKnown(l.cfg.Again) }

@@ -1,4 +1,4 @@
-// Package x509 writes x509.log: one row a day for each certificate, told apart by
+// Package x509 writes x509.log: one row a day (or as set) for each certificate, told apart by
 // whether it was the host's own or one behind it, and the client's or the server's.
 //
 // It stands behind the table of files (traffic/files) as one of the analyzers of
@@ -33,9 +33,6 @@ func Types() []string {
 }
 
 const (
-	// day is how long a certificate is not logged again
-	// (X509::relog_known_certificates_after).
-	day = 86400
 	// maxKnown is how many are remembered; with more the oldest is forgotten early
 	// and counted. The owner of the memory is asked again then.
 	maxKnown = 1 << 17
@@ -48,6 +45,19 @@ const (
 	maxFree = 64
 	keepBuf = 8 << 10
 )
+
+// Config is what a user may set.
+type Config struct {
+	// HostsOnly leaves out the certificates that are not the first of their chain
+	// (Zeek's policy script log-hostcerts-only).
+	HostsOnly bool
+	// Again is how many seconds a certificate is not logged again
+	// (X509::relog_known_certificates_after); 0: it is logged each time.
+	Again float64
+}
+
+// Default returns the settings of Zeek's default scripts.
+func Default() Config { return Config{Again: 86400} }
 
 // Schema returns the columns of x509.log.
 func Schema() *record.Schema {
@@ -103,6 +113,7 @@ type Stats struct {
 
 // Log makes the rows of one worker. One goroutine.
 type Log struct {
+	cfg   Config
 	deps  Deps
 	cache cache
 	known known
@@ -114,8 +125,8 @@ type Log struct {
 }
 
 // New returns a Log.
-func New(deps Deps) *Log {
-	return &Log{deps: deps, cache: newCache(), known: newKnown()}
+func New(cfg Config, deps Deps) *Log {
+	return &Log{cfg: cfg, deps: deps, cache: newCache(), known: newKnown(cfg.Again)}
 }
 
 // Stats returns the counters.
@@ -216,6 +227,9 @@ func (l *Log) weird(f *files.File, name, addl string) {
 
 // log writes a certificate's row if nobody has of late.
 func (l *Log) log(e *entry, ts, now packet.Time, host, client bool) {
+	if l.cfg.HostsOnly && !host {
+		return
+	}
 	k := knownKey{fingerprint: e.key}
 	if host {
 		k.kind |= 1
@@ -223,15 +237,15 @@ func (l *Log) log(e *entry, ts, now packet.Time, host, client bool) {
 	if client {
 		k.kind |= 2
 	}
-	if !l.known.add(k, now) {
+	if l.cfg.Again > 0 && !l.known.add(k, now) {
 		return
 	}
-	if l.deps.Once == nil {
+	if l.deps.Once == nil || l.cfg.Again <= 0 {
 		l.write(e, ts, host, client)
 		return
 	}
 	key := [...]string{"x509/", "x509/host/", "x509/client/", "x509/host/client/"}[k.kind] + e.fingerprint
-	l.deps.Once.Ask(key, day, now, func(granted bool) {
+	l.deps.Once.Ask(key, l.cfg.Again, now, func(granted bool) {
 		if granted {
 			l.write(e, ts, host, client)
 		}

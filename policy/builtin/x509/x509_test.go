@@ -56,7 +56,7 @@ type rig struct {
 
 func newRig(once Once) *rig {
 	r := &rig{now: 1e9}
-	r.log = New(Deps{
+	r.log = New(Default(), Deps{
 		Write: func(row []value.Value) {
 			kind := ""
 			if row[colHost].Bool() {
@@ -103,7 +103,7 @@ func TestOnceADay(t *testing.T) {
 	r.send(all["p256"], true, false) // known
 	r.send(all["p256"], false, false)
 	r.send(all["p256"], true, true)
-	r.now += day - 1
+	r.now += 86400 - 1
 	r.send(all["p256"], true, false) // known
 	r.now += 2
 	r.send(all["p256"], true, false)
@@ -123,6 +123,40 @@ func TestOnceADay(t *testing.T) {
 		t.Errorf("%+v, %d told", s, len(r.seen))
 	}
 }
+
+// TestSettings logs hosts' certificates only, for an hour, or each time.
+func TestSettings(t *testing.T) {
+	all := certificates(t)
+	for _, c := range []struct {
+		cfg  Config
+		want int
+	}{{Default(), 4}, {Config{Again: 86400, HostsOnly: true}, 2}, {Config{Again: 3600}, 6}, {Config{}, 6}, {Config{HostsOnly: true}, 3}} {
+		for _, once := range []Once{nil, refuse{}} {
+			r := newRig(once)
+			r.log.cfg = c.cfg
+			r.log.Forget()
+			r.send(all["p256"], true, false)
+			r.send(all["p256"], true, true)
+			r.send(all["p256"], false, false)
+			r.send(all["p256"], false, true)
+			r.now += 3601
+			r.send(all["p256"], true, false)
+			r.send(all["p256"], false, false)
+			want := c.want
+			if once != nil && c.cfg.Again > 0 {
+				want = 0 // the cluster has them all
+			}
+			if len(r.rows) != want || len(r.seen) != 6 {
+				t.Errorf("%+v, asked %v: %d rows, want %d", c.cfg, once != nil, len(r.rows), want)
+			}
+		}
+	}
+}
+
+// refuse is a cluster that has logged everything.
+type refuse struct{}
+
+func (refuse) Ask(_ string, _ float64, _ packet.Time, answer func(bool)) { answer(false) }
 
 func TestBad(t *testing.T) {
 	all := certificates(t)
@@ -188,7 +222,7 @@ func TestBounded(t *testing.T) {
 	if s := r.log.Stats(); s.Rows != 20_000 {
 		t.Errorf("%+v", s)
 	}
-	k := newKnown()
+	k := newKnown(86400)
 	for i := range maxKnown + 1000 {
 		k.add(knownKey{[32]byte{byte(i), byte(i >> 8), byte(i >> 16)}, 0}, 1e9)
 	}

@@ -58,6 +58,7 @@ func Protocols() []builtin.Protocol {
 		httpProtocol,
 		ftpProtocol,
 		socksProtocol,
+		smtpProtocol,
 		startTLS,
 		programs,
 		shares,

@@ -16,6 +16,11 @@ type Base64Decoder struct {
 // mistake.
 func (d *Base64Decoder) Decode(dst, src []byte) (out []byte, problem string) {
 	for i := 0; ; i++ {
+		if d.n == 0 && !d.over {
+			var n int
+			dst, n = plainGroups(dst, src[i:])
+			i += n
+		}
 		if d.n == 4 {
 			d.n = 0
 			if d.over {
@@ -64,22 +69,52 @@ func (d *Base64Decoder) End(dst []byte) (out []byte, problem string) {
 	return dst, problem
 }
 
+// plainGroups appends what whole groups of the alphabet say, as far as there are
+// any, and returns how much of src that is.
+func plainGroups(dst, src []byte) (out []byte, n int) {
+	for ; len(src)-n >= 4; n += 4 {
+		g := src[n : n+4 : n+4]
+		a, b, c, d := sextets[g[0]], sextets[g[1]], sextets[g[2]], sextets[g[3]]
+		if (a|b|c|d)&outside != 0 {
+			break
+		}
+		bits := uint32(a)<<18 | uint32(b)<<12 | uint32(c)<<6 | uint32(d)
+		dst = append(dst, byte(bits>>16), byte(bits>>8), byte(bits))
+	}
+	return dst, n
+}
+
+// outside marks characters that are not of the alphabet; = is one of them.
+const outside = 0x80
+
+// sextets says what characters stand for.
+const sextets = "" +
+	"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80" +
+	"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80" +
+	"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x3e\x80\x80\x80\x3f" +
+	"\x34\x35\x36\x37\x38\x39\x3a\x3b\x3c\x3d\x80\x80\x80\x80\x80\x80" +
+	"\x80\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e" +
+	"\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x80\x80\x80\x80\x80" +
+	"\x80\x1a\x1b\x1c\x1d\x1e\x1f\x20\x21\x22\x23\x24\x25\x26\x27\x28" +
+	"\x29\x2a\x2b\x2c\x2d\x2e\x2f\x30\x31\x32\x33\x80\x80\x80\x80\x80" +
+	"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80" +
+	"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80" +
+	"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80" +
+	"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80" +
+	"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80" +
+	"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80" +
+	"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80" +
+	"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80"
+
 func base64Value(c byte) int {
-	switch {
-	case c >= 'A' && c <= 'Z':
-		return int(c - 'A')
-	case c >= 'a' && c <= 'z':
-		return int(c-'a') + 26
-	case c >= '0' && c <= '9':
-		return int(c-'0') + 52
-	case c == '+':
-		return 62
-	case c == '/':
-		return 63
+	switch v := sextets[c]; {
 	case c == '=':
 		return 0
+	case v&outside != 0:
+		return -1
+	default:
+		return int(v)
 	}
-	return -1
 }
 
 // DecodeQuotedPrintable appends what a line says, with the CR LF that ends it

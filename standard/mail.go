@@ -1,0 +1,14 @@
+package standard
+
+import (
+	"github.com/picket-nsm/picket/policy/builtin"
+	smtplog "github.com/picket-nsm/picket/policy/builtin/smtp"
+	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/analyzer/smtp"
+)
+
+// smtpProtocol is SMTP with smtp.log, and files.log for what mails carry.
+func smtpProtocol(b builtin.Base) []analyzer.Factory {
+	log := smtplog.New(smtplog.Default(), b.Open(smtplog.Schema()))
+	return []analyzer.Factory{smtp.Factory(smtp.Default(), smtp.Deps{Files: b.Files, NewHandler: log.Handler})}
+}

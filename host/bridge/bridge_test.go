@@ -18,6 +18,7 @@ import (
 	"github.com/picket-nsm/picket/bus/backend/zeromq"
 	"github.com/picket-nsm/picket/bus/backend/zeromq/broker"
 	"github.com/picket-nsm/picket/bus/cluster"
+	"github.com/picket-nsm/picket/bus/codec"
 	"github.com/picket-nsm/picket/bus/codec/brokerbin"
 	"github.com/picket-nsm/picket/internal/ledger"
 	"github.com/picket-nsm/picket/zeek/event"
@@ -64,6 +65,7 @@ type town struct {
 	connect func(id string) (backend.Driver, error)
 	layout  *layout.Layout
 	zeeks   []string
+	codec   codec.Codec
 	lives   int
 }
 
@@ -73,7 +75,7 @@ var names = map[string]layout.Role{
 }
 
 func newTown(t testing.TB, backendName string) *town {
-	w := &town{t: t, layout: &layout.Layout{}}
+	w := &town{t: t, layout: &layout.Layout{}, codec: brokerbin.New()}
 	for name, role := range names {
 		w.layout.Nodes = append(w.layout.Nodes, layout.Node{Name: name, Role: role, Addr: "127.0.0.1"})
 		if strings.Contains(name, "z") {
@@ -127,7 +129,7 @@ func (w *town) host(id string, loggers ...Logger) *host {
 	}
 	log := &testLog{t: w.t}
 	h.Bridge, err = New(Config{ID: "bridge-" + id, Layout: w.layout, Zeek: w.zeeks, XPUB: h.xpub, XSUB: h.xsub, Loggers: loggers}, Deps{
-		Broker: b, Connect: w.connect, Codec: brokerbin.New(), Ledger: h.led, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil)),
+		Broker: b, Connect: w.connect, Codec: w.codec, Ledger: h.led, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {
 		w.t.Fatal(err)

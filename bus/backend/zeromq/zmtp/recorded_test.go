@@ -17,65 +17,6 @@ import (
 	"github.com/picket-nsm/picket/internal/testenv"
 )
 
-// recorded is one TCP connection of a recording: what each side sent.
-type recorded struct {
-	port   int // the server's
-	client []byte
-	server []byte
-}
-
-// readRecording reads the connections of a capture from loopback, where nothing
-// is lost or reordered; what was sent again is seen by its sequence number.
-func readRecording(t *testing.T, file string) []*recorded {
-	t.Helper()
-	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	type side struct {
-		conn *recorded
-		out  *[]byte
-		next uint32
-	}
-	sides := map[[2]uint16]*side{}
-	var all []*recorded
-	for b = b[24:]; len(b) >= 16; {
-		size := binary.LittleEndian.Uint32(b[8:])
-		tcp := b[16+14+20 : 16+size]
-		total := int(binary.BigEndian.Uint16(b[16+14+2:])) - 20
-		b = b[16+size:]
-		tcp = tcp[:total]
-		from, to := binary.BigEndian.Uint16(tcp), binary.BigEndian.Uint16(tcp[2:])
-		seq := binary.BigEndian.Uint32(tcp[4:])
-		flags, data := tcp[13], tcp[int(tcp[12]>>4)*4:]
-		if flags&0x12 == 2 { // SYN
-			c := &recorded{port: int(to)}
-			sides[[2]uint16{from, to}] = &side{c, &c.client, seq + 1}
-			sides[[2]uint16{to, from}] = &side{c, &c.server, 0}
-			all = append(all, c)
-			continue
-		}
-		s := sides[[2]uint16{from, to}]
-		if s == nil {
-			t.Fatalf("%s: packet outside of a connection", file)
-		}
-		if flags&0x12 == 0x12 {
-			s.next = seq + 1
-			continue
-		}
-		if len(data) == 0 {
-			continue
-		}
-		if seq == s.next {
-			*s.out = append(*s.out, data...)
-			s.next += uint32(len(data))
-		} else if int32(s.next-seq) < int32(len(data)) {
-			t.Fatalf("%s: gap in a connection", file)
-		}
-	}
-	return slices.DeleteFunc(all, func(c *recorded) bool { return len(c.server) == 0 }) // refused: nobody listened
-}
-
 // decoded is what one side of a recorded connection said.
 type decoded struct {
 	kind     string
@@ -173,31 +114,31 @@ func decodeNull(t *testing.T, b []byte, piece int) (d decoded) {
 // TestRecordedNull decodes every byte of a real cluster's traffic: three Zeek
 // nodes, events, log batches, a worker killed, the broker killed and back.
 func TestRecordedNull(t *testing.T) {
-	conns := readRecording(t, testenv.Shared(t, "golden", "zmtp", "null.pcap"))
+	conns := testenv.Connections(t, testenv.Shared(t, "golden", "zmtp", "null.pcap"))
 	count := map[string]int{}
 	replayed := 0
 	for _, c := range conns {
-		client, server := decodeNull(t, c.client, 1<<16), decodeNull(t, c.server, 1<<16)
+		client, server := decodeNull(t, c.Client, 1<<16), decodeNull(t, c.Server, 1<<16)
 		for _, piece := range []int{1, 7} {
-			if got := decodeNull(t, c.client, piece); !slices.EqualFunc(got.messages, client.messages, sameParts) {
-				t.Errorf("port %d: other messages in pieces of %d", c.port, piece)
+			if got := decodeNull(t, c.Client, piece); !slices.EqualFunc(got.messages, client.messages, sameParts) {
+				t.Errorf("port %d: other messages in pieces of %d", c.Port, piece)
 			}
 		}
 		kinds := client.kind + ">" + server.kind
 		count[kinds]++
-		want := map[int]string{5555: "XSUB>XPUB", 5556: "XPUB>XSUB", 27761: "PUSH>PULL"}[c.port]
+		want := map[int]string{5555: "XSUB>XPUB", 5556: "XPUB>XSUB", 27761: "PUSH>PULL"}[c.Port]
 		if kinds != want {
-			t.Errorf("port %d: %s, want %s", c.port, kinds, want)
+			t.Errorf("port %d: %s, want %s", c.Port, kinds, want)
 		}
 		if client.left+server.left != 0 {
-			t.Errorf("port %d: %d and %d bytes are left over", c.port, client.left, server.left)
+			t.Errorf("port %d: %d and %d bytes are left over", c.Port, client.left, server.left)
 		}
 		// Who subscribes on this connection, and who publishes.
 		subscriber, publisher := client, server
-		if c.port == 5556 {
+		if c.Port == 5556 {
 			subscriber, publisher = server, client
 		}
-		if c.port == 27761 {
+		if c.Port == 27761 {
 			if len(server.messages) != 0 {
 				t.Errorf("PULL sent %d messages", len(server.messages))
 			}
@@ -211,13 +152,13 @@ func TestRecordedNull(t *testing.T) {
 		}
 		for _, m := range subscriber.messages {
 			if len(m) != 1 || len(m[0]) == 0 || m[0][0] > 1 {
-				t.Errorf("port %d: subscription %q", c.port, m)
+				t.Errorf("port %d: subscription %q", c.Port, m)
 			}
 			count["subscriptions"]++
 		}
 		for _, m := range publisher.messages {
 			if len(m) != 4 || string(m[2]) != "broker-bin-v1" || !strings.HasPrefix(string(m[1]), "zeromq_") {
-				t.Errorf("port %d: event %q", c.port, m)
+				t.Errorf("port %d: event %q", c.Port, m)
 			}
 			count["events"]++
 			if string(m[0]) == "/gold/tick" {
@@ -226,7 +167,7 @@ func TestRecordedNull(t *testing.T) {
 		}
 		for _, text := range append(client.commands, server.commands...) {
 			if !strings.HasPrefix(text, "SUBSCRIBE ") {
-				t.Errorf("port %d: command %q", c.port, text)
+				t.Errorf("port %d: command %q", c.Port, text)
 			}
 			replayed++
 		}
@@ -249,11 +190,11 @@ func sameParts(a, b [][]byte) bool {
 // TestRecordedReplay lets our sockets live through the recorded connections: the
 // other side says what it said then.
 func TestRecordedReplay(t *testing.T) {
-	for _, c := range readRecording(t, testenv.Shared(t, "golden", "zmtp", "null.pcap")) {
+	for _, c := range testenv.Connections(t, testenv.Shared(t, "golden", "zmtp", "null.pcap")) {
 		for _, we := range []string{"server", "client"} {
-			said, kind := c.client, decodeNull(t, c.server, 1<<16).kind
+			said, kind := c.Client, decodeNull(t, c.Server, 1<<16).kind
 			if we == "client" {
-				said, kind = c.server, decodeNull(t, c.client, 1<<16).kind
+				said, kind = c.Server, decodeNull(t, c.Client, 1<<16).kind
 			}
 			want := decodeNull(t, said, 1<<16)
 			replay(t, kind, said, want)
@@ -364,10 +305,10 @@ func recordedKeys(t *testing.T) (server, client *Curve) {
 // made for the connection and forgot, so there it checks sizes, flags and nonces.
 func TestRecordedCurve(t *testing.T) {
 	keys, _ := recordedKeys(t)
-	conns := readRecording(t, testenv.Shared(t, "golden", "zmtp", "curve.pcap"))
+	conns := testenv.Connections(t, testenv.Shared(t, "golden", "zmtp", "curve.pcap"))
 	frames := 0
 	for _, c := range conns {
-		client, server := newScript(c.client, 1<<16), newScript(c.server, 1<<16)
+		client, server := newScript(c.Client, 1<<16), newScript(c.Server, 1<<16)
 		var d decoded
 		d.greet(t, client, mechCurve)
 		d.greet(t, server, mechCurve)
@@ -391,7 +332,7 @@ func TestRecordedCurve(t *testing.T) {
 		if !ok || len(plain) != 32+cookieSize {
 			t.Fatal("WELCOME does not open")
 		}
-		kind := map[int][2]string{5555: {"XSUB", "XPUB"}, 5556: {"XPUB", "XSUB"}, 27761: {"PUSH", "PULL"}}[c.port]
+		kind := map[int][2]string{5555: {"XSUB", "XPUB"}, 5556: {"XPUB", "XSUB"}, 27761: {"PUSH", "PULL"}}[c.Port]
 		// Socket-Type, and Identity without a value? libzmq tells none for these.
 		initiate := must(commandData(must(client.command()), "INITIATE", initiateMinimum, maxCommand))
 		if string(initiate[:cookieSize]) != string(plain[32:]) {

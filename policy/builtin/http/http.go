@@ -62,6 +62,7 @@ type Log struct {
 	free    []*info
 	shared  map[string]*conn // by UID: connections that go on with another protocol
 	cut     uint64
+	watch   Handshakes // nil: nobody is interested
 }
 
 // New returns a Log that hands its rows to write, in the order of Schema. A row
@@ -73,6 +74,22 @@ func New(cfg Config, write func(row []value.Value), tunnel Tunnel) *Log {
 // Handler returns what one analyzer's messages go to; it is what the HTTP factory
 // wants.
 func (l *Log) Handler() wire.Handler { return &handler{log: l, own: conn{log: l}} }
+
+// Handshakes is told of what belongs to WebSocket: the HTTP that goes before it.
+// What it is given is borrowed.
+type Handshakes interface {
+	// Request says that a request begins: what was noted before is void.
+	Request(c analyzer.Conn)
+	// Header hands over a header field whose name begins with Sec-WebSocket-.
+	Header(c analyzer.Conn, orig bool, name, val []byte)
+	// Upgraded says that a reply of 101 is over, and what the row knows.
+	Upgraded(c analyzer.Conn, host, uri, agent value.Value)
+	// Over says that HTTP on this connection is.
+	Over(c analyzer.Conn)
+}
+
+// Watch says who is told of handshakes. Before the first connection.
+func (l *Log) Watch(h Handshakes) { l.watch = h }
 
 // Cut returns how many texts were cut because a connection held too many bytes.
 func (l *Log) Cut() uint64 { return l.cut }
@@ -127,6 +144,9 @@ func (h *handler) Message(c analyzer.Conn, m *wire.Message) {
 	s := h.state(c)
 	if m.Orig {
 		s.requestBegins(c, m)
+		if h.log.watch != nil {
+			h.log.watch.Request(c)
+		}
 		return
 	}
 	s.replyBegins(c, m)
@@ -142,13 +162,26 @@ func (h *handler) Message(c analyzer.Conn, m *wire.Message) {
 }
 
 // Header implements the analyzer's Handler.
-func (h *handler) Header(c analyzer.Conn, f *wire.Header) { h.state(c).header(c, f) }
+func (h *handler) Header(c analyzer.Conn, f *wire.Header) {
+	h.state(c).header(c, f)
+	if h.log.watch != nil && len(f.Name) > len(socketPrefix) && mime.Is(f.Name[:len(socketPrefix)], socketPrefix) {
+		h.log.watch.Header(c, f.Orig, f.Name, f.Value)
+	}
+}
+
+const socketPrefix = "sec-websocket-"
 
 // Entity implements the analyzer's Handler.
 func (h *handler) Entity(c analyzer.Conn, orig, begins bool) { h.state(c).entity(c, orig, begins) }
 
 // Done implements the analyzer's Handler.
-func (h *handler) Done(c analyzer.Conn, d *wire.Done) { h.state(c).done(c, d) }
+func (h *handler) Done(c analyzer.Conn, d *wire.Done) {
+	s := h.state(c)
+	s.done(c, d)
+	if i := s.cur; h.log.watch != nil && !d.Orig && i != nil && i.code == 101 {
+		h.log.watch.Upgraded(c, i.host.value(), i.uri.value(), i.agent.value())
+	}
+}
 
 // FileHandle implements files.Owner: a file has its name from its place in the
 // connection; the reply to a request for a range from the URL, so that all its
@@ -167,7 +200,10 @@ func (h *handler) FileOver(c analyzer.Conn, f *files.File) { h.state(c).fileOver
 
 // End implements the analyzer's Handler: what waits is written. Analyzers inside
 // a tunnel end before the one that opened it.
-func (h *handler) End(analyzer.Conn) {
+func (h *handler) End(c analyzer.Conn) {
+	if h.log.watch != nil {
+		h.log.watch.Over(c)
+	}
 	if h.s == &h.own {
 		h.own.end()
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/picket-nsm/picket/traffic/format/mime"
 	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/text"
+	"github.com/picket-nsm/picket/zeek/value"
 )
 
 // info is one row in the making.
@@ -55,6 +56,14 @@ type sideInfo struct {
 type field struct {
 	set bool
 	b   []byte
+}
+
+// value returns the text as long as it is not changed.
+func (f field) value() value.Value {
+	if !f.set {
+		return value.Value{}
+	}
+	return value.String(value.Borrow(f.b))
 }
 
 func (i *info) side(orig bool) *sideInfo {

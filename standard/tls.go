@@ -10,6 +10,7 @@ import (
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/imap"
 	"github.com/picket-nsm/picket/traffic/analyzer/mysql"
+	"github.com/picket-nsm/picket/traffic/analyzer/postgresql"
 	"github.com/picket-nsm/picket/traffic/analyzer/rdp"
 	"github.com/picket-nsm/picket/traffic/analyzer/tls"
 	"github.com/picket-nsm/picket/traffic/analyzer/xmpp"
@@ -39,5 +40,5 @@ func tlsProtocol(b builtin.Base) []analyzer.Factory {
 
 // startTLS are protocols that are read only as far as their change to TLS.
 func startTLS(b builtin.Base) []analyzer.Factory {
-	return []analyzer.Factory{imap.Factory(), xmpp.Factory(), mysql.Factory(), rdp.Factory(rdpfiles.New(b.Files).Handler)}
+	return []analyzer.Factory{imap.Factory(), xmpp.Factory(), mysql.Factory(), postgresql.Factory(), rdp.Factory(rdpfiles.New(b.Files).Handler)}
 }

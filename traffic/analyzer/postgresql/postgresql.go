@@ -1,0 +1,233 @@
+// Package postgresql reads PostgreSQL as far as the client's startup message:
+// there the protocol is recognised, and before it TLS begins if both sides want
+// it.
+//
+// It stands between flow, which hands it the bytes of a connection, and the TLS
+// analyzer below it. It owns, per connection, the client's message that has not
+// come whole, or what it sent too early, both with a limit. It reports nothing of
+// queries.
+//
+// Sources: PostgreSQL's documentation, "Frontend/Backend Protocol" (version 3);
+// what confirms and what violates is Zeek 9.0's.
+package postgresql
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+// Name is the analyzer's name.
+const Name = "POSTGRESQL"
+
+const (
+	// maxKept is how many bytes of the client are kept: a startup message (the
+	// server takes 10,000), or what it sends before the server has answered.
+	maxKept = 16 << 10
+	// maxFree is how many finished analyzers are kept for reuse, and keepBuf the
+	// largest buffer that is kept with one.
+	maxFree = 256
+	keepBuf = 1024
+)
+
+// What a client's first message asks for, in place of a version.
+const (
+	askTLS     = 80877103
+	askGSSAPI  = 80877104
+	headLen    = 8 // length and version
+	minStartup = headLen + 1
+)
+
+// Factory returns the factory of one worker; it and all its analyzers are used by
+// one goroutine.
+func Factory() analyzer.Factory {
+	var free []*postgresql
+	return analyzer.Factory{
+		Name:       Name,
+		Ports:      []analyzer.Port{{Num: 5432, Proto: value.ProtoTCP}},
+		Signatures: signatures.PostgreSQL(),
+		New: func(value.Proto) analyzer.Analyzer {
+			if n := len(free); n > 0 {
+				p := free[n-1]
+				free = free[:n-1]
+				return p
+			}
+			return &postgresql{free: &free}
+		},
+	}
+}
+
+// postgresql is the analyzer of one connection.
+type postgresql struct {
+	free   *[]*postgresql
+	asked  uint32 // askTLS or askGSSAPI: the server's answer is due
+	any    bool   // there was a question
+	answer byte   // of the server, if it came before the question
+	buf    []byte // of the client
+	deaf   bool   // nothing more is read
+	over   bool   // what follows is TLS's
+	tls    analyzer.Child
+}
+
+// Deliver implements analyzer.Analyzer.
+func (p *postgresql) Deliver(c analyzer.Conn, orig bool, data []byte) {
+	if s, ok := c.(analyzer.Stream); ok && s.Partial() {
+		return
+	}
+	switch {
+	case p.deaf || len(data) == 0:
+	case p.over:
+		p.forward(c, orig, data)
+	case orig:
+		p.client(c, data)
+	default:
+		p.server(c, data)
+	}
+}
+
+// Gap implements analyzer.Analyzer. Before TLS nothing is read behind a gap.
+func (p *postgresql) Gap(c analyzer.Conn, orig bool, n uint64) {
+	if !p.over {
+		p.deaf = true
+		return
+	}
+	if parent, ok := c.(analyzer.Parent); ok {
+		parent.ForwardGap(p.tls, orig, n)
+	}
+}
+
+// End implements analyzer.Analyzer.
+func (p *postgresql) End(analyzer.Conn) {
+	buf := p.buf[:0]
+	if cap(buf) > keepBuf {
+		buf = nil
+	}
+	*p = postgresql{free: p.free, buf: buf}
+	if len(*p.free) < maxFree {
+		*p.free = append(*p.free, p)
+	}
+}
+
+func (p *postgresql) fail(c analyzer.Conn, reason string) {
+	p.deaf = true
+	c.Violation(Name, reason, nil)
+}
+
+func (p *postgresql) forward(c analyzer.Conn, orig bool, data []byte) {
+	if parent, ok := c.(analyzer.Parent); ok && len(data) > 0 {
+		parent.Forward(p.tls, orig, data)
+	}
+}
+
+// client takes bytes of the client. They wait if they are no whole message, or if
+// the server's answer decides what they are.
+func (p *postgresql) client(c analyzer.Conn, data []byte) {
+	if len(p.buf)+len(data) > maxKept {
+		p.deaf = true
+		return
+	}
+	p.buf = append(p.buf, data...)
+	p.read(c)
+}
+
+// read reads what the client has sent so far.
+func (p *postgresql) read(c analyzer.Conn) {
+	for p.asked == 0 && !p.deaf && !p.over && len(p.buf) >= headLen {
+		size := binary.BigEndian.Uint32(p.buf)
+		version := binary.BigEndian.Uint32(p.buf[4:])
+		switch {
+		case size == headLen && (version == askTLS || version == askGSSAPI):
+			p.asked, p.any = version, true
+			p.buf = p.buf[:copy(p.buf, p.buf[headLen:])]
+			if a := p.answer; a != 0 {
+				p.answer = 0
+				p.answered(c, a)
+			}
+			continue
+		case version>>16 != 3:
+			p.fail(c, fmt.Sprintf("unsupported PostgreSQL major version %d", version>>16))
+			return
+		case size < minStartup:
+			p.fail(c, "malformed startup message")
+			return
+		case size > maxKept:
+			p.deaf = true
+			return
+		case len(p.buf) < int(size):
+			return
+		}
+		if !parameters(p.buf[headLen:size]) {
+			p.fail(c, "malformed startup message")
+			return
+		}
+		c.Confirm(Name)
+		p.deaf = true
+		if r, ok := c.(analyzer.Remover); ok {
+			r.Remove()
+		}
+	}
+}
+
+// server takes bytes of the server: one that answers the client's question.
+func (p *postgresql) server(c analyzer.Conn, data []byte) {
+	switch {
+	case p.asked != 0:
+		a := data[0]
+		data = data[1:]
+		p.answered(c, a)
+		switch {
+		case p.over:
+			p.forward(c, false, data)
+		case len(data) > 0 && !p.deaf:
+			p.fail(c, "unexpected server message")
+		}
+	case !p.any && p.answer == 0 && len(data) == 1:
+		p.answer = data[0] // it overtook the question on the way to us
+	default:
+		p.fail(c, "unexpected server message")
+	}
+}
+
+// answered takes the server's answer to a question. If it is no, the client asks
+// another one or does without.
+func (p *postgresql) answered(c analyzer.Conn, answer byte) {
+	asked := p.asked
+	p.asked = 0
+	switch {
+	case answer == 'N':
+		c.Confirm(Name)
+		p.read(c)
+	case answer == 'S' && asked == askTLS:
+		c.Confirm(Name)
+		p.over = true
+		if parent, ok := c.(analyzer.Parent); ok {
+			p.tls = parent.Child("SSL", value.ProtoTCP)
+		}
+		p.forward(c, true, p.buf)
+		p.buf = p.buf[:0]
+	case answer == 'G' && asked == askGSSAPI: // encrypted
+		c.Confirm(Name)
+		p.deaf = true
+	default:
+		p.fail(c, "unexpected answer of the server")
+	}
+}
+
+// parameters checks the pairs of strings of a startup message: a name is of
+// letters, digits and some signs, a value is not empty, and a zero ends the list.
+func parameters(b []byte) bool {
+	for len(b) > 1 {
+		for range 2 {
+			i := bytes.IndexByte(b, 0)
+			if i <= 0 {
+				return false
+			}
+			b = b[i+1:]
+		}
+	}
+	return len(b) == 1 && b[0] == 0
+}

@@ -21,6 +21,7 @@ const rootExample = `  picket read trace.pcap                   logs of a captur
   picket up --read trace.pcap --pace 10s   a whole cluster fed from a capture; no root needed
   picket up -i eth0 -W 4                   a cluster on this machine; Ctrl-C stops it in order
   picket status                            what each node does
+  picket top                               the same each second
   picket logs worker-1 -f                  what a node prints`
 
 // newRoot wires all commands. Each is made by one function in its own file.
@@ -47,6 +48,7 @@ func newRoot(out, errOut io.Writer) *cobra.Command {
 		readCommand(),
 		upCommand(),
 		statusCommand(),
+		topCommand(),
 		logsCommand(),
 		restartCommand(),
 		stopCommand(),

@@ -26,7 +26,7 @@ type screen interface {
 
 func screenFor(w io.Writer, plain bool) screen {
 	if f, ok := w.(*os.File); ok && !plain && term.IsTerminal(int(f.Fd())) {
-		return &terminal{f: f}
+		return &terminal{canvas{f}}
 	}
 	return &lines{w: w}
 }
@@ -67,10 +67,31 @@ func (h *eventHandler) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// terminal repaints one picture each second, on the terminal's other screen so
-// that what was there before comes back.
-type terminal struct {
+// canvas is a terminal's other screen, so that what was there before comes back.
+type canvas struct {
 	f *os.File
+}
+
+func (c canvas) enter() { fmt.Fprint(c.f, "\x1b[?1049h\x1b[?25l") }
+func (c canvas) leave() { fmt.Fprint(c.f, "\x1b[?25h\x1b[?1049l") }
+
+// size is that of now, in columns and lines.
+func (c canvas) size() (w, h int) {
+	w, h, err := term.GetSize(int(c.f.Fd()))
+	if err != nil || w < 1 || h < 1 {
+		return 80, 24
+	}
+	return w, h
+}
+
+// paint shows a picture in place of the last one, by one write: it does not flicker.
+func (c canvas) paint(picture []byte) {
+	_, _ = c.f.Write(append(append([]byte("\x1b[H"), picture...), "\x1b[J"...))
+}
+
+// terminal repaints one picture each second.
+type terminal struct {
+	canvas
 }
 
 const repaint = time.Second
@@ -80,7 +101,8 @@ func (t *terminal) line(string)       {}
 func (t *terminal) out() io.Writer    { return t.f }
 
 func (t *terminal) run(ctx context.Context, spool string) {
-	fmt.Fprint(t.f, "\x1b[?1049h\x1b[?25l")
+	t.enter()
+	defer t.leave()
 	tick := time.NewTicker(repaint)
 	defer tick.Stop()
 	soon := time.NewTimer(100 * time.Millisecond) // not an empty screen for a second
@@ -91,7 +113,6 @@ func (t *terminal) run(ctx context.Context, spool string) {
 		case <-tick.C:
 		case <-soon.C:
 		case <-ctx.Done():
-			fmt.Fprint(t.f, "\x1b[?25h\x1b[?1049l")
 			return
 		}
 		s, err := status.Collect(spool, last)
@@ -99,12 +120,8 @@ func (t *terminal) run(ctx context.Context, spool string) {
 			continue // not begun yet
 		}
 		last = s
-		w, h, err := term.GetSize(int(t.f.Fd()))
-		if err != nil {
-			w, h = 80, 24
-		}
-		picture := status.Render(s, w, h, "Ctrl-C stops the cluster in order")
-		_, _ = t.f.Write(append(append([]byte("\x1b[H"), picture...), "\x1b[J"...))
+		w, h := t.size()
+		t.paint(status.Render(s, w, h, "Ctrl-C stops the cluster in order"))
 	}
 }
 

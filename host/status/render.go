@@ -69,24 +69,10 @@ func Render(s *Status, w, h int, hint string) []byte {
 			lines = append(lines, EventLine(e))
 		}
 	}
-	if len(lines) > h-1 {
-		lines = lines[:max(0, h-1)]
+	for i := range lines {
+		lines[i] = clip(Printable(lines[i]), w)
 	}
-	for len(lines) < h-1 {
-		lines = append(lines, "")
-	}
-	if h > 0 {
-		lines = append(lines, hint)
-	}
-	var b strings.Builder
-	for i, l := range lines {
-		if i > 0 {
-			b.WriteString("\r\n")
-		}
-		b.WriteString(clip(Printable(l), w))
-		b.WriteString("\x1b[K") // what an earlier picture left in this line
-	}
-	return []byte(b.String())
+	return screen(lines, clip(Printable(hint), w), h)
 }
 
 // EventLine is an event for people.

@@ -3,8 +3,10 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,12 +26,13 @@ const (
 // encoded once. A client that has not taken the last frame gets the next one in
 // its place: it falls behind by frames, never by memory.
 type feed struct {
-	memo          *memo
-	look          func(*status.Status) (*status.Status, error)
-	now           func() time.Time
-	src           map[string]Source
-	operate, open bool          // what frames say of rights
-	wake          chan struct{} // somebody came
+	memo    *memo
+	look    func(*status.Status) (*status.Status, error)
+	now     func() time.Time
+	src     map[string]Source
+	operate bool          // what frames say of rights
+	wake    chan struct{} // somebody came
+	take    time.Duration // that a client has to take a line
 
 	mu      sync.Mutex
 	clients map[*client]bool
@@ -51,7 +54,7 @@ type client struct {
 
 func newFeed(src map[string]Source, look func(*status.Status) (*status.Status, error), now func() time.Time) *feed {
 	return &feed{
-		memo: newMemo(), look: look, now: now, src: src, wake: make(chan struct{}, 1), clients: map[*client]bool{}, history: newHistory(),
+		memo: newMemo(), look: look, now: now, src: src, wake: make(chan struct{}, 1), clients: map[*client]bool{}, history: newHistory(), take: takeTimeout,
 	}
 }
 
@@ -229,12 +232,12 @@ func (f *feed) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Accel-Buffering", "no") // a proxy before us must not hold lines back
 	ctl := http.NewResponseController(w)
 	send := func(line []byte) bool {
-		_ = ctl.SetWriteDeadline(time.Now().Add(takeTimeout))
+		_ = ctl.SetWriteDeadline(time.Now().Add(f.take))
 		_, err := w.Write(line)
 		if err == nil {
 			err = ctl.Flush()
 		}
-		if err != nil && r.Context().Err() == nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
 			f.cut.Add(1)
 		}
 		return err == nil

@@ -196,7 +196,13 @@ func serve(t testing.TB, d Deps, m *made, tokens bool, past time.Duration) (s *S
 		}
 		s.feed.look = d.Look
 	}
-	url, err := d.Guard.Listen()
+	return s, start(t, s)
+}
+
+// start has a dashboard listen and run until the test ends.
+func start(t testing.TB, s *Server) (url string) {
+	t.Helper()
+	url, err := s.deps.Guard.Listen()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +215,7 @@ func serve(t testing.TB, d Deps, m *made, tokens bool, past time.Duration) (s *S
 			t.Error(err)
 		}
 	})
-	return s, url
+	return url
 }
 
 // get asks, with pairs of header names and values.

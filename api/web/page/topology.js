@@ -232,7 +232,8 @@ export class Topology {
       const ahead = dx * dir[0] + dy * dir[1];
       // To a tall tile beside, the way is straight.
       const aside = dir[0] ? (o.size === "hub" || t.size === "hub" ? Math.abs(dy) / 50 : Math.abs(dy)) : Math.abs(dx);
-      if (ahead < 3) continue;
+      // Up and down stay in a column.
+      if (ahead < 3 || (dir[1] && Math.abs(dx) > (o.w + t.w) / 2)) continue;
       const s = ahead + 3 * aside;
       if (s < score) { score = s; best = name; }
     }

@@ -13,7 +13,7 @@ CGO_ENABLED=0 go build -o "$dir/busnode" ./e2e/busnode
 for run in $(seq "$runs"); do
   for kind in ${BUSES:-nats zeromq}; do
     rm -f "$dir/hub"; mkfifo "$dir/in.$kind.$run"
-    "$dir/busnode" hub "$kind" <"$dir/in.$kind.$run" >"$dir/hub" &
+    "$dir/busnode" hub "$kind" 0 <"$dir/in.$kind.$run" >"$dir/hub" &
     hub=$!
     exec 9>"$dir/in.$kind.$run"
     until [ -s "$dir/hub" ] 2>/dev/null; do sleep 0.02; done

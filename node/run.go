@@ -89,11 +89,13 @@ func open(spec Spec, deps Deps) (*node, error) {
 	if n.bus, err = deps.Connect(spec, n.id); err != nil {
 		return nil, err
 	}
-	if err = n.newCluster(role); err != nil {
+	if n.books, err = ledger.Create(spec.Dir, spec.Name, spec.Role, uint64(deps.Now().UnixNano())); err != nil {
 		return nil, err
 	}
-	n.books, err = ledger.Create(spec.Dir, spec.Name, spec.Role, uint64(deps.Now().UnixNano()))
-	return n, err
+	if err = n.newCluster(role); err != nil {
+		return nil, errors.Join(err, n.books.Close())
+	}
+	return n, nil
 }
 
 // newID names this life of a node on the bus.

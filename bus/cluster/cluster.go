@@ -47,6 +47,7 @@ type Deps struct {
 	Codec  codec.Codec   // what this node publishes in
 	Also   []codec.Codec // what it understands besides
 	Now    func() time.Time
+	Books  Books // counters by topic that outlive the process; nil: none do
 	// Connected says whether the backend has a connection: without one, silence
 	// proves nothing about the others. nil: always.
 	Connected func() bool
@@ -118,6 +119,7 @@ type Cluster struct {
 		buf    []byte
 	}
 	rx       routes // of the backend's goroutine
+	tallies  tallies
 	gaps     gaps
 	presence presence
 	metrics  metrics
@@ -132,6 +134,7 @@ type subscription struct {
 type outgoing struct {
 	topic string
 	seq   uint64 // number of the last event
+	tally *tally
 }
 
 // New returns the cluster as seen by a node that is not yet part of it: Run
@@ -145,7 +148,8 @@ func New(cfg Config, deps Deps) *Cluster {
 	}
 	c.pub.topics, c.pub.heads = map[string]*outgoing{}, map[string]*outgoing{}
 	c.rx.init()
-	c.gaps.init()
+	c.tallies.books, c.tallies.by = deps.Books, map[string]*tally{}
+	c.gaps.init(&c.tallies)
 	c.presence.init()
 	c.metrics.dropped = map[string]uint64{}
 	deps.Events.Receive(c.receive)
@@ -242,9 +246,13 @@ func (c *Cluster) Publish(t string, e event.Event) error {
 		p.buf = nil
 	}
 	if err == nil {
-		err = c.deps.Events.Publish(t, c.deps.Codec.Name(), b)
+		to.tally.produced.add(1) // first, in case that we die in between
+		if err = c.deps.Events.Publish(t, c.deps.Codec.Name(), b); err != nil {
+			to.tally.produced.takeBack()
+		}
 	}
 	if err != nil {
+		to.tally.refused.add(1)
 		c.metrics.drop(reason(err), 1)
 		return fmt.Errorf("cluster: publish %s: %w", e.Name, err)
 	}
@@ -273,7 +281,7 @@ func (c *Cluster) outgoing(t string) *outgoing {
 			clear(p.heads)
 			c.metrics.drop(dropForgotten, 0)
 		}
-		to = &outgoing{topic: strings.Clone(t)}
+		to = &outgoing{topic: strings.Clone(t), tally: c.tallies.of(t)}
 		p.topics[to.topic] = to
 	}
 	p.last = to

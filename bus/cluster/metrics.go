@@ -47,6 +47,7 @@ type gaps struct {
 	pairs map[pair]*gap
 	last  *gap   // of the last event, which often is the next one's too
 	gone  uint64 // lost of pairs that are forgotten
+	books *tallies
 }
 
 type pair struct{ sender, topic string }
@@ -56,6 +57,12 @@ type gap struct {
 	last      uint64 // number of the last event
 	delivered uint64
 	lost      uint64
+	tally     *tally
+}
+
+func (g *gap) lose(n uint64) {
+	g.lost += n
+	g.tally.lost.add(n)
 }
 
 // Gap is how many events of a sender to a topic arrived here, and how many were
@@ -65,7 +72,7 @@ type Gap struct {
 	Delivered, Lost uint64
 }
 
-func (g *gaps) init() { g.pairs = map[pair]*gap{} }
+func (g *gaps) init(books *tallies) { g.pairs, g.books = map[pair]*gap{}, books }
 
 // saw notes that event n arrived.
 func (g *gaps) saw(sender, topic string, n uint64) {
@@ -73,21 +80,17 @@ func (g *gaps) saw(sender, topic string, n uint64) {
 	defer g.mu.Unlock()
 	p := g.last
 	if p == nil || p.topic != topic || p.sender != sender {
-		k := pair{sender, topic}
-		if p = g.pairs[k]; p == nil {
-			if len(g.pairs) >= maxTopics {
-				g.drop(func(string, string) bool { return true })
-			}
-			p = &gap{pair: pair{strings.Clone(sender), strings.Clone(topic)}, last: n - 1}
-			g.pairs[p.pair] = p
+		if p = g.pairs[pair{sender, topic}]; p == nil {
+			p = g.begin(sender, topic, max(n, 1)-1)
 		}
 		g.last = p
 	}
 	if n > p.last+1 {
-		p.lost += n - p.last - 1
+		p.lose(n - p.last - 1)
 	}
 	p.last = n
 	p.delivered++
+	p.tally.delivered.add(1)
 }
 
 // head notes that the sender has published up to n, so what is missing below is
@@ -95,10 +98,26 @@ func (g *gaps) saw(sender, topic string, n uint64) {
 func (g *gaps) head(sender, topic string, n uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if p := g.pairs[pair{sender, topic}]; p != nil && n > p.last {
-		p.lost += n - p.last
+	p := g.pairs[pair{sender, topic}]
+	if p == nil {
+		p = g.begin(sender, topic, n)
+	}
+	if n > p.last {
+		p.lose(n - p.last)
 		p.last = n
 	}
+}
+
+// begin begins to count; last is the number of the last event that is nobody's
+// loss.
+func (g *gaps) begin(sender, topic string, last uint64) *gap {
+	if len(g.pairs) >= maxTopics {
+		g.drop(func(string, string) bool { return true })
+	}
+	p := &gap{pair: pair{strings.Clone(sender), strings.Clone(topic)}, last: last, tally: g.books.of(topic)}
+	p.tally.unheard.add(last)
+	g.pairs[p.pair] = p
+	return p
 }
 
 // forget drops what is known of pairs; their losses stay in the total.

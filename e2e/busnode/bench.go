@@ -45,7 +45,7 @@ func small(args []value.Value, i int) event.Event {
 // sub takes n events, gives credit for them, and checks that they are whole and
 // in order.
 func sub(url, name string, n int) error {
-	me, err := newNode(url, name)
+	me, err := newNode(url, name, nil)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func sub(url, name string, n int) error {
 
 // pub publishes n events with at most window of them unanswered.
 func pub(url, name, to string, n, window int) error {
-	me, err := newNode(url, name)
+	me, err := newNode(url, name, nil)
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func fan(url string, subscribers, n int) error {
 	progress := make([]atomic.Int64, subscribers)
 	all.Add(subscribers)
 	for i := range subscribers {
-		me, err := newNode(url, fmt.Sprintf("worker-%d", i+1))
+		me, err := newNode(url, fmt.Sprintf("worker-%d", i+1), nil)
 		if err != nil {
 			return err
 		}
@@ -170,7 +170,7 @@ func fan(url string, subscribers, n int) error {
 		}
 		nodes = append(nodes, me)
 	}
-	from, err := newNode(url, "manager")
+	from, err := newNode(url, "manager", nil)
 	if err != nil {
 		return err
 	}

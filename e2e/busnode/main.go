@@ -3,9 +3,12 @@
 // can be stopped and killed. It stands on bus/cluster and the real drivers as a
 // picket node does. It is no part of the product.
 //
-//	busnode hub nats|zeromq                    prints the bus's URL, serves until its input ends
+//	busnode hub nats|zeromq PORT               prints the bus's URL, serves until its input ends
 //	busnode sub URL NAME N                     takes N events, prints the rate
 //	busnode pub URL NAME TO N WINDOW           publishes N events to node TO, WINDOW without an answer
+//	busnode load URL NAME DIR LIFE             publishes and counts in a ledger until its input ends
+//	busnode probe URL RATE TOPIC,TOPIC         publishes the time; commands on its input
+//	busnode ear URL TOPIC,TOPIC                tells how late it arrives; a line for each on its input
 //	busnode fan URL SUBSCRIBERS N              publishes N events to as many subscribers
 package main
 
@@ -39,9 +42,9 @@ func main() {
 }
 
 func run(args []string) error {
-	need := map[string]int{"hub": 2, "sub": 4, "pub": 6, "fan": 4}
+	need := map[string]int{"hub": 3, "sub": 4, "pub": 6, "fan": 4, "load": 5, "probe": 4, "ear": 3}
 	if len(args) == 0 || len(args) != need[args[0]] {
-		return fmt.Errorf("want one of: hub KIND; sub URL NAME N; pub URL NAME TO N WINDOW; fan URL SUBSCRIBERS N")
+		return fmt.Errorf("want a role and its arguments: see the comment of the program")
 	}
 	stopProfile, err := profile(args[0])
 	if err != nil {
@@ -50,13 +53,27 @@ func run(args []string) error {
 	defer stopProfile()
 	switch args[0] {
 	case "hub":
-		return hub(args[1])
+		return hub(args[1], number(args[2]))
 	case "sub":
 		return sub(args[1], args[2], number(args[3]))
+	case "load":
+		return load(args[1], args[2], args[3], args[4])
+	case "probe":
+		return probe(args[1], number(args[2]), strings.Split(args[3], ","))
+	case "ear":
+		return ear(args[1], strings.Split(args[2], ","))
 	case "pub":
 		return pub(args[1], args[2], args[3], number(args[4]), number(args[5]))
 	}
 	return fan(args[1], number(args[2]), number(args[3]))
+}
+
+// setting is a number in the environment, or what stands for none.
+func setting(name string, none int) int {
+	if s := os.Getenv("BUSNODE_" + name); s != "" {
+		return number(s)
+	}
+	return none
 }
 
 func number(s string) int {
@@ -69,21 +86,27 @@ func number(s string) int {
 
 const password = "busnode"
 
-// hub serves a bus as Picket's hub does.
-func hub(kind string) error {
+// hub serves a bus as Picket's hub does, on that port and the next, or free ones.
+func hub(kind string, port int) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	var wg sync.WaitGroup
 	switch kind {
 	case "nats":
-		s, err := server.Start(server.Options{Users: []server.User{{Name: "node", Password: password}}})
+		s, err := server.Start(server.Options{Port: port, Users: []server.User{{Name: "node", Password: password}}})
 		if err != nil {
 			return err
 		}
 		fmt.Println(s.URL())
 		wg.Go(func() { _ = s.Run(ctx) })
 	case "zeromq":
-		b, err := broker.New(broker.Config{XPUB: []string{"tcp://127.0.0.1:*"}, XSUB: []string{"tcp://127.0.0.1:*"}}, broker.Deps{})
+		at := func(n int) []string {
+			if port == 0 {
+				return []string{"tcp://127.0.0.1:*"}
+			}
+			return []string{fmt.Sprintf("tcp://127.0.0.1:%d", port+n)}
+		}
+		b, err := broker.New(broker.Config{XPUB: at(0), XSUB: at(1), Queue: setting("QUEUE", 0)}, broker.Deps{})
 		if err != nil {
 			return err
 		}
@@ -106,9 +129,17 @@ func hub(kind string) error {
 // connect makes a node's end of the bus.
 func connect(url, name, id string) (backend.Driver, error) {
 	if xpub, xsub, ok := strings.Cut(url, ",tcp:"); ok {
-		return zeromq.New(zeromq.Config{Name: name, ID: id, ConnectXSUB: xpub, ConnectXPUB: "tcp:" + xsub}, zeromq.Deps{Codec: brokerbin.New()})
+		return zeromq.New(zeromq.Config{Name: name, ID: id, ConnectXSUB: xpub, ConnectXPUB: "tcp:" + xsub,
+			Outbox: setting("OUTBOX", 0), OnloopQueueHWM: setting("INBOX", 0)}, zeromq.Deps{Codec: brokerbin.New()})
 	}
-	return nats.New(nats.Config{Cluster: "bench", ID: id, URL: url, User: "node", Password: password}, func() int64 { return time.Now().UnixNano() })
+	cfg := nats.Config{Cluster: "bench", ID: id, URL: url, User: "node", Password: password, Outbox: setting("OUTBOX", 0), Events: setting("INBOX", 0)}
+	if os.Getenv("BUSNODE_OPEN") != "" {
+		cfg.User, cfg.Password = "", ""
+	}
+	if name := os.Getenv("BUSNODE_CLUSTER"); name != "" {
+		cfg.Cluster = name
+	}
+	return nats.New(cfg, func() int64 { return time.Now().UnixNano() })
 }
 
 // node is a node of the cluster; stop takes it out in good order.
@@ -118,7 +149,7 @@ type node struct {
 	stop func()
 }
 
-func newNode(url, name string) (*node, error) {
+func newNode(url, name string, books cluster.Books) (*node, error) {
 	id := cluster.NodeID("bench", name, "localhost", os.Getpid(), "N"+strconv.FormatInt(time.Now().UnixNano(), 36))
 	bus, err := connect(url, name, id)
 	if err != nil {
@@ -127,7 +158,7 @@ func newNode(url, name string) (*node, error) {
 	role := layout.Worker
 	n := &node{bus: bus}
 	n.Cluster = cluster.New(cluster.Config{Name: name, ID: id, Role: role, RoleOf: func(string) layout.Role { return role }}, cluster.Deps{
-		Events: bus, Codec: brokerbin.New(), Now: time.Now, Connected: func() bool { return bus.Status().Connected },
+		Events: bus, Codec: brokerbin.New(), Now: time.Now, Books: books, Connected: func() bool { return bus.Status().Connected },
 	})
 	return n, nil
 }
@@ -147,6 +178,13 @@ func (n *node) start() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	return n.bus.Flush(ctx)
+}
+
+// lines calls do with each line of the input until it ends.
+func lines(do func(string)) {
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		do(in.Text())
+	}
 }
 
 // cpu is what this process has used.

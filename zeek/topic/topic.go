@@ -82,5 +82,21 @@ func ControlResponse(command, node string) string {
 	return Control + "/" + command + "_response/" + node
 }
 
+// Class is the class of a topic under which events are counted: the topic itself,
+// without what names a single node.
+func Class(topic string) string {
+	for _, p := range []string{nodePrefix, nodeIDPrefix, "zeek.zeromq.internal."} {
+		if strings.HasPrefix(topic, p) {
+			return p
+		}
+	}
+	if len(topic) > maxClass {
+		topic = topic[:maxClass]
+	}
+	return strings.ToValidUTF8(topic, "?")
+}
+
+const maxClass = 128 // bytes
+
 // Match reports whether a subscription gets a topic.
 func Match(subscription, topic string) bool { return strings.HasPrefix(topic, subscription) }

@@ -2,11 +2,11 @@ package broker
 
 import (
 	"maps"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/picket-nsm/picket/bus/backend/zeromq/zmtp"
+	"github.com/picket-nsm/picket/zeek/topic"
 )
 
 // traffic counts one direction. A frame is counted once, however many
@@ -65,22 +65,7 @@ func (b *Broker) Status() Status {
 const (
 	maxClasses = 256
 	otherClass = "(other)"
-	maxClass   = 128 // bytes of its name
 )
-
-// Class is the class of a topic under which drops are counted: the topic itself,
-// without what names a single node.
-func Class(topic []byte) string {
-	for _, p := range []string{"zeek.cluster.node.", "zeek.cluster.nodeid.", "zeek.zeromq.internal."} {
-		if len(topic) >= len(p) && string(topic[:len(p)]) == p {
-			return p
-		}
-	}
-	if len(topic) > maxClass {
-		topic = topic[:maxClass]
-	}
-	return strings.ToValidUTF8(string(topic), "?")
-}
 
 // drops counts dropped messages by class of topic.
 type drops struct {
@@ -88,8 +73,8 @@ type drops struct {
 	by map[string]uint64
 }
 
-func (d *drops) add(_ *zmtp.Peer, topic []byte) {
-	c := Class(topic)
+func (d *drops) add(_ *zmtp.Peer, name []byte) {
+	c := topic.Class(string(name))
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.by == nil {

@@ -192,7 +192,7 @@ func (c *Cluster) Unsubscribe(prefix, name string) error {
 	if !last {
 		return nil
 	}
-	c.gaps.forget(func(_, t string) bool { return !c.wants(t) })
+	c.gaps.unwanted(c.wants)
 	if err := c.deps.Events.Unsubscribe(prefix); err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}

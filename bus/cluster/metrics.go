@@ -47,8 +47,12 @@ type gaps struct {
 	pairs map[pair]*gap
 	last  *gap   // of the last event, which often is the next one's too
 	gone  uint64 // lost of pairs that are forgotten
+	past  int    // pairs whose sender is down, or that nobody here wants now
 	books *tallies
 }
+
+// maxPast bounds how many pairs are kept only in case that they come back.
+const maxPast = 8192
 
 type pair struct{ sender, topic string }
 
@@ -58,6 +62,8 @@ type gap struct {
 	delivered uint64
 	lost      uint64
 	tally     *tally
+	past      bool // its sender is down, or nobody here wants the topic
+	unwanted  bool // what is missing is not lost, as nobody here wants it
 }
 
 func (g *gap) lose(n uint64) {
@@ -80,9 +86,7 @@ func (g *gaps) saw(sender, topic string, n uint64) {
 	defer g.mu.Unlock()
 	p := g.last
 	if p == nil || p.topic != topic || p.sender != sender {
-		if p = g.pairs[pair{sender, topic}]; p == nil {
-			p = g.begin(sender, topic, max(n, 1)-1)
-		}
+		p = g.find(sender, topic, max(n, 1)-1)
 		g.last = p
 	}
 	if n > p.last+1 {
@@ -98,21 +102,39 @@ func (g *gaps) saw(sender, topic string, n uint64) {
 func (g *gaps) head(sender, topic string, n uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	p := g.pairs[pair{sender, topic}]
-	if p == nil {
-		p = g.begin(sender, topic, n)
-	}
+	p := g.find(sender, topic, n)
 	if n > p.last {
 		p.lose(n - p.last)
 		p.last = n
 	}
 }
 
+// find returns what is known of a pair. If it is new, or is wanted again, counting
+// begins after last, which is nobody's loss.
+func (g *gaps) find(sender, topic string, last uint64) *gap {
+	p := g.pairs[pair{sender, topic}]
+	if p == nil {
+		return g.begin(sender, topic, last)
+	}
+	if p.past {
+		p.past = false
+		g.past--
+	}
+	if p.unwanted {
+		p.unwanted = false
+		if last > p.last {
+			p.tally.unheard.add(last - p.last)
+			p.last = last
+		}
+	}
+	return p
+}
+
 // begin begins to count; last is the number of the last event that is nobody's
 // loss.
 func (g *gaps) begin(sender, topic string, last uint64) *gap {
 	if len(g.pairs) >= maxTopics {
-		g.drop(func(string, string) bool { return true })
+		g.drop(func(*gap) bool { return true })
 	}
 	p := &gap{pair: pair{strings.Clone(sender), strings.Clone(topic)}, last: last, tally: g.books.of(topic)}
 	p.tally.unheard.add(last)
@@ -120,18 +142,44 @@ func (g *gaps) begin(sender, topic string, last uint64) *gap {
 	return p
 }
 
-// forget drops what is known of pairs; their losses stay in the total.
-func (g *gaps) forget(which func(sender, topic string) bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.drop(which)
+// down notes that a sender is. It may come back, and go on with its numbers.
+func (g *gaps) down(sender string) {
+	g.rest(func(p *gap) bool { return p.sender == sender }, false)
 }
 
-func (g *gaps) drop(which func(sender, topic string) bool) {
+// unwanted notes which topics nobody here wants any more.
+func (g *gaps) unwanted(wants func(topic string) bool) {
+	g.rest(func(p *gap) bool { return !wants(p.topic) }, true)
+}
+
+func (g *gaps) rest(which func(*gap) bool, unwanted bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range g.pairs {
+		if !which(p) {
+			continue
+		}
+		if !p.past {
+			p.past = true
+			g.past++
+		}
+		p.unwanted = p.unwanted || unwanted
+	}
+	g.last = nil
+	if g.past > maxPast {
+		g.drop(func(p *gap) bool { return p.past })
+	}
+}
+
+// drop forgets pairs; their losses stay in the total.
+func (g *gaps) drop(which func(*gap) bool) {
 	for k, p := range g.pairs {
-		if which(k.sender, k.topic) {
+		if which(p) {
 			g.gone += p.lost
 			delete(g.pairs, k)
+			if p.past {
+				g.past--
+			}
 		}
 	}
 	g.last = nil
@@ -154,6 +202,9 @@ func (c *Cluster) Gaps() []Gap {
 	defer c.gaps.mu.Unlock()
 	all := make([]Gap, 0, len(c.gaps.pairs))
 	for k, p := range c.gaps.pairs {
+		if p.past {
+			continue
+		}
 		all = append(all, Gap{k.sender, k.topic, p.delivered, p.lost})
 	}
 	return all

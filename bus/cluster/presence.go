@@ -361,7 +361,7 @@ func (c *Cluster) tell() {
 	slices.SortFunc(down, byName)
 	slices.SortFunc(up, byName)
 	for _, n := range down {
-		c.gaps.forget(func(sender, _ string) bool { return sender == n.ID })
+		c.gaps.down(n.ID)
 		if c.deps.NodeDown != nil {
 			c.deps.NodeDown(n)
 		}

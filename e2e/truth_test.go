@@ -1,0 +1,149 @@
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestEventsSettle: nodes that publish to each other are killed, stopped, drowned
+// and cut off from their hub, all as real processes; and every event that one has
+// produced is, at each of the others, delivered, lost, or from before it listened,
+// to the last one.
+func TestEventsSettle(t *testing.T) {
+	for _, kind := range []string{"nats", "zeromq"} {
+		for round := range Rounds(1, 5) {
+			t.Run(fmt.Sprintf("%s/%d", kind, round), func(t *testing.T) { settle(t, kind) })
+		}
+	}
+}
+
+// life is one life of a load.
+type life struct {
+	*member
+	topic  string
+	killed bool
+}
+
+func settle(t *testing.T, kind string) {
+	port, dir := freePorts(t), t.TempDir()
+	hubQueue := []string{"BUSNODE_QUEUE=2000"}
+	hub := launch(t, hubQueue, "hub", kind, fmt.Sprint(port))
+	url := hub.line()
+	lives, now, count := map[string][]*life{}, map[string]*life{}, 0
+	env := map[string][]string{
+		"worker-1": {"BUSNODE_OUTBOX=300"},                      // refuses when the hub is away
+		"worker-2": {"BUSNODE_PAUSE=1000"},                      // the loudest
+		"worker-3": {"BUSNODE_INBOX=64", "BUSNODE_SLOW=400"},    // does not keep up
+		"worker-4": {"BUSNODE_SIZE=2000", "BUSNODE_PAUSE=4000"}, // large events
+	}
+	begin := func(name string) {
+		count++
+		l := &life{topic: fmt.Sprintf("load.%s.%d", name, count)}
+		l.member = launch(t, env[name], "load", url, name, dir, fmt.Sprint(count))
+		if s := l.line(); s != "ready" {
+			t.Fatalf("%s says %q", name, s)
+		}
+		lives[name], now[name] = append(lives[name], l), l
+	}
+	kill := func(name string) {
+		now[name].killed = true
+		now[name].kill()
+	}
+	names := slices.Sorted(maps.Keys(env))
+	for _, n := range names {
+		begin(n)
+	}
+	pause := func() { time.Sleep(500 * time.Millisecond) }
+	pause()
+	kill("worker-2")
+	pause()
+	dead := booksOf(t, dir, "worker-2") // its next life has a ledger of its own
+	first := lives["worker-2"][0]
+	begin("worker-2")
+	pause()
+	now["worker-1"].signal(syscall.SIGSTOP)
+	pause()
+	hub.kill()
+	pause()
+	hub = launch(t, hubQueue, "hub", kind, fmt.Sprint(port))
+	hub.line()
+	pause()
+	now["worker-1"].signal(syscall.SIGCONT)
+	pause()
+	now["worker-4"].signal(syscall.SIGSTOP)
+	pause()
+	now["worker-4"].signal(syscall.SIGCONT)
+	pause()
+	for _, n := range names {
+		if s := now[n].ask(""); s != "quiet" {
+			t.Errorf("%s says %q", n, s)
+		}
+	}
+
+	// Announcements tell the last numbers; then all must be exact.
+	check := func(say func(string, ...any)) bool {
+		ok := true
+		books := map[string]map[string]uint64{}
+		for _, n := range names {
+			books[n] = booksOf(t, dir, n)
+		}
+		for _, from := range names {
+			topic := now[from].topic
+			b := books[from]
+			produced, refused := b["events.produced."+topic], b["events.refused."+topic]
+			if tried := b["app.tried."+topic]; tried != produced+refused || produced == 0 {
+				ok = false
+				say("%s: tried %d, produced %d, refused %d", topic, tried, produced, refused)
+			}
+			for _, to := range names {
+				r := books[to]
+				if to == from {
+					continue
+				}
+				d, l, u := r["events.delivered."+topic], r["events.lost."+topic], r["events.unheard."+topic]
+				if produced != d+l+u || r["app.got."+topic] != d {
+					ok = false
+					say("%s at %s: produced %d = %d delivered + %d lost + %d unheard + %d; the handler saw %d", topic, to, produced, d, l, u, int64(produced-d-l-u), r["app.got."+topic])
+				}
+			}
+		}
+		return ok
+	}
+	for end := time.Now().Add(25 * time.Second); !check(func(string, ...any) {}) && time.Now().Before(end); {
+		time.Sleep(200 * time.Millisecond)
+	}
+	check(t.Errorf)
+
+	// What the killed one had produced and nobody has died with it: at most what its
+	// queues held.
+	produced := dead["events.produced."+first.topic]
+	if tried := dead["app.tried."+first.topic]; tried < produced || tried > produced+dead["events.refused."+first.topic]+1 {
+		t.Errorf("%s: tried %d, produced %d", first.topic, tried, produced)
+	}
+	lost := uint64(0)
+	for _, to := range names {
+		if to == "worker-2" {
+			continue
+		}
+		r := booksOf(t, dir, to)
+		sum := r["events.delivered."+first.topic] + r["events.lost."+first.topic] + r["events.unheard."+first.topic]
+		if sum > produced || produced-sum > 8192+1000 {
+			t.Errorf("%s at %s: produced %d, known of %d", first.topic, to, produced, sum)
+		}
+		t.Logf("%s at %s: %d produced, %d delivered, %d lost, %d died with it", first.topic, to, produced, r["events.delivered."+first.topic], r["events.lost."+first.topic], produced-sum)
+		for _, from := range names {
+			lost += r["events.lost."+now[from].topic]
+		}
+	}
+	if r := booksOf(t, dir, "worker-3"); r["events.lost."+now["worker-2"].topic] == 0 {
+		t.Error("who does not keep up has lost nothing: the test drowns nobody")
+	}
+	t.Logf("%d events lost in all, each counted", lost)
+	for _, n := range names {
+		now[n].leave()
+	}
+}

@@ -100,7 +100,13 @@ func (n *node) openDoors(note func(string)) (shut func(), done <-chan struct{}) 
 		}
 		n.deps.Doors(ctx, Doorway{
 			Spec: n.spec, ID: n.id, Log: n.deps.Log, Now: n.deps.Now, Note: note, Counter: n.books.Counter,
-			Bus: func(id string) (backend.Driver, error) { return n.deps.Connect(n.spec.visitor(), id) },
+			Bus: func(id string) (backend.Driver, error) {
+				bus, err := n.deps.Connect(n.spec.visitor(), id)
+				if err != nil {
+					return nil, err
+				}
+				return Announced(bus, n.cluster.Want), nil
+			},
 		})
 	}()
 	return shut, closed

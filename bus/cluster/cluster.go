@@ -107,6 +107,7 @@ type Cluster struct {
 
 	mu   sync.RWMutex
 	subs map[string][]subscription // by topic prefix
+	also map[string]int            // prefixes that somebody beside us wants, and how many times
 	gen  atomic.Uint64             // changes with subs
 
 	pub struct { // numbers and order of what is published
@@ -142,7 +143,7 @@ type outgoing struct {
 func New(cfg Config, deps Deps) *Cluster {
 	cfg.Announce = cmp.Or(cfg.Announce, time.Second)
 	cfg.Down = cmp.Or(cfg.Down, 3*time.Second)
-	c := &Cluster{cfg: cfg, deps: deps, codecs: map[string]codec.Codec{}, subs: map[string][]subscription{}}
+	c := &Cluster{cfg: cfg, deps: deps, codecs: map[string]codec.Codec{}, subs: map[string][]subscription{}, also: map[string]int{}}
 	for _, cc := range append([]codec.Codec{deps.Codec}, deps.Also...) {
 		c.codecs[cc.Name()] = cc
 	}
@@ -200,6 +201,25 @@ func (c *Cluster) Unsubscribe(prefix, name string) error {
 	return nil
 }
 
+// Want announces a prefix to which somebody beside this node has subscribed at the
+// bus, a door's client: bridges bring here only what some node says it wants. With on
+// false it takes one Want back.
+func (c *Cluster) Want(prefix string, on bool) {
+	c.mu.Lock()
+	was := c.also[prefix]
+	if on {
+		c.also[prefix]++
+	} else if was > 1 {
+		c.also[prefix]--
+	} else {
+		delete(c.also, prefix)
+	}
+	c.mu.Unlock()
+	if on && was == 0 || !on && was == 1 {
+		c.presence.changed()
+	}
+}
+
 func (c *Cluster) wants(t string) bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -211,7 +231,7 @@ func (c *Cluster) wants(t string) bool {
 	return false
 }
 
-// prefixes returns what the node subscribes to, sorted.
+// prefixes returns what the node says it wants, sorted.
 func (c *Cluster) prefixes() []string {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -219,8 +239,11 @@ func (c *Cluster) prefixes() []string {
 	for p := range c.subs {
 		all = append(all, p)
 	}
+	for p := range c.also {
+		all = append(all, p)
+	}
 	slices.Sort(all)
-	return all
+	return slices.Compact(all)
 }
 
 // Publish sends an event. nil means that it is on its way, not that anybody got

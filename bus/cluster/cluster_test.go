@@ -520,3 +520,25 @@ func TestAnotherCodec(t *testing.T) {
 		})
 	}
 }
+
+// TestWant: what a door's clients want is announced until the last has left.
+func TestWant(t *testing.T) {
+	c := New(Config{Name: "a", ID: "a1"}, Deps{Events: mem.NewBus(mem.Config{}).Endpoint("a1"), Codec: brokerbin.New(), Now: time.Now})
+	if err := c.Subscribe("b/", "", nil); err != nil {
+		t.Fatal(err)
+	}
+	for i, step := range []struct {
+		on   bool
+		want string
+	}{{true, "[b/ x/]"}, {true, "[b/ x/]"}, {false, "[b/ x/]"}, {false, "[b/]"}, {false, "[b/]"}} {
+		c.Want("x/", step.on)
+		if got := fmt.Sprint(c.prefixes()); got != step.want {
+			t.Errorf("step %d: %s, want %s", i, got, step.want)
+		}
+	}
+	c.Want("b/", true)
+	c.Want("b/", false)
+	if got := fmt.Sprint(c.prefixes()); got != "[b/]" {
+		t.Errorf("%s", got)
+	}
+}

@@ -87,8 +87,9 @@ func (z *zeekProcess) greet(until string) {
 func TestRealZeek(t *testing.T) {
 	golden := testenv.Shared(t, "golden", "log-batches", "mqtt")
 	frames := testenv.Frames(t, filepath.Join(golden, "batches.jsonl"))
-	for _, backend := range []string{"nats", "zeromq"} {
-		t.Run(backend, func(t *testing.T) {
+	for _, c := range []struct{ backend, door string }{{"nats", "manager"}, {"nats", "hub"}, {"zeromq", "manager"}} {
+		t.Run(c.backend+" "+c.door, func(t *testing.T) {
+			backend := c.backend
 			m := newMachine(t)
 			port := freePorts(t, 5)
 			xpub, xsub := fmt.Sprintf("tcp://127.0.0.1:%d", port), fmt.Sprintf("tcp://127.0.0.1:%d", port+1)
@@ -106,7 +107,10 @@ name = "zeek-1"
 role = "worker"
 [logs]
 rotate = "0s"
-`, backend, xpub, xsub, port+2))
+[api.websocket]
+listen = "127.0.0.1:0"
+node = %q
+`, backend, xpub, xsub, port+2, c.door))
 			u := m.up("-c", cfg, "--read", demo(t), "--seed", "x", "--pace", "300s")
 			s := m.wait("all ready", allReady)
 			if out, _ := m.picket("status"); !strings.Contains(out, "zeek zeek-1  not connected  messages 0 in") {
@@ -158,6 +162,34 @@ rotate = "0s"
 				text, _ := os.ReadFile(filepath.Join(m.dir, "logs", "cluster.log"))
 				return strings.Contains(string(text), "got hello from zeek-1 ("+z.id+")")
 			})
+			// Programs at the door and the Zeek process hear each other.
+			m.wait("the door is open", func(s *status.Status) bool { return len(webSocketDoors(s)) == 1 && webSocketDoors(s)[0].URL != "" })
+			sub := make(chan string, 1)
+			go func() {
+				out, code := m.picket("events", "sub", "/from-zeek", "--timeout", "30s", "-n", "1")
+				sub <- fmt.Sprint(code, " ", out)
+			}()
+			for string(z.Recv("out", 1)[0][0]) != "\x01/from-zeek" {
+			}
+			for got := ""; got == ""; { // the broker may know of the subscription before the door serves it
+				z.event("/from-zeek/x", "A::b", value.Count(5))
+				select {
+				case got = <-sub:
+					if got != "0 /from-zeek/x A::b(5)\n" {
+						t.Errorf("the door's client got %q", got)
+					}
+				case <-time.After(50 * time.Millisecond):
+				}
+			}
+			if out, code := m.picket("events", "pub", "zeek.cluster.worker", "B::c", "hello"); code != 0 {
+				t.Errorf("code %d: %s", code, out)
+			}
+			for name := ""; name != "B::c"; {
+				f := z.Recv("in", 1)[0]
+				if e, err := brokerbin.New().Decode(f[3]); err == nil {
+					name = e.Name
+				}
+			}
 			z.Kill()
 			m.wait("cluster.log says that it left", func(*status.Status) bool {
 				text, _ := os.ReadFile(filepath.Join(m.dir, "logs", "cluster.log"))

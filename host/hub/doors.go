@@ -10,7 +10,7 @@ import (
 )
 
 // openDoors opens what the spec asks for. shut closes all and waits.
-func openDoors(spec node.Spec, url string, led *ledger.Ledger, d Deps) (shut func()) {
+func openDoors(spec node.Spec, parts []part, led *ledger.Ledger, d Deps) (shut func()) {
 	if d.Doors == nil {
 		return func() {}
 	}
@@ -22,7 +22,13 @@ func openDoors(spec node.Spec, url string, led *ledger.Ledger, d Deps) (shut fun
 		d.Doors(ctx, node.Doorway{
 			Spec: spec, ID: fmt.Sprintf("picket_%s_%d", spec.Name, d.Now().UnixNano()), Log: log, Now: d.Now, Counter: led.Counter,
 			Note: func(text string) { log.Info(text) }, // the hub has no cluster.log
-			Bus:  func(id string) (backend.Driver, error) { return connect(spec, url, id, d) },
+			Bus: func(id string) (backend.Driver, error) {
+				bus, err := connect(spec, parts[0].url, id, d)
+				if err != nil || parts[0].want == nil {
+					return bus, err
+				}
+				return node.Announced(bus, parts[0].want), nil
+			},
 		})
 	}()
 	return func() {

@@ -51,10 +51,11 @@ type Deps struct {
 
 // part is one of the things that a hub serves.
 type part struct {
-	url  string       // where nodes connect, if they do
-	note func()       // copies its counters into the ledger; may be nil
-	stop func() error // waits
-	died <-chan error // it ended by itself; may be nil
+	url  string                       // where nodes connect, if they do
+	note func()                       // copies its counters into the ledger; may be nil
+	stop func() error                 // waits
+	died <-chan error                 // it ended by itself; may be nil
+	want func(prefix string, on bool) // announces what a door subscribed to; may be nil
 }
 
 // Run serves the bus where spec.Bus says until ctx ends: a NATS server, to
@@ -77,7 +78,7 @@ func Run(ctx context.Context, spec node.Spec, d Deps) (err error) {
 		return fmt.Errorf("run hub: %w", err)
 	}
 	led.SetState(ledger.Ready, d.Now())
-	shut := openDoors(spec, parts[0].url, led, d)
+	shut := openDoors(spec, parts, led, d)
 	if d.Up != nil {
 		d.Up(parts[0].url)
 	}
@@ -140,6 +141,8 @@ func open(spec node.Spec, led *ledger.Ledger, d Deps) (parts []part, err error) 
 			return parts, err
 		}
 		url = p.url
+	} else if p, err := (&watch{}).start(spec, url, d); add(p, err) != nil { // no server of ours tells who leaves
+		return parts, err
 	}
 	if len(spec.Bus.ZeroMQ.XPUB) == 0 {
 		if spec.Bus.Outside {
@@ -177,13 +180,13 @@ func openNATS(spec node.Spec, led *ledger.Ledger, d Deps) (part, error) {
 	if err != nil {
 		return part{}, err
 	}
-	stop, err := w.start(spec, s.URL(), d)
+	member, err := w.start(spec, s.URL(), d)
 	if err != nil {
 		s.Stop()
 		return part{}, err
 	}
-	return part{url: s.URL(), note: func() { note(led, s) }, stop: func() error {
-		err := stop()
+	return part{url: s.URL(), want: member.want, note: func() { note(led, s) }, stop: func() error {
+		err := member.stop()
 		s.Stop()
 		return err
 	}}, nil

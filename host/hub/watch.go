@@ -56,15 +56,15 @@ func eventCodec(spec node.Spec) (codec.Codec, error) {
 }
 
 // start joins the cluster. stop leaves it and waits.
-func (w *watch) start(spec node.Spec, url string, d Deps) (stop func() error, err error) {
+func (w *watch) start(spec node.Spec, url string, d Deps) (p part, err error) {
 	id := cluster.NodeID("picket", spec.Name, "hub", os.Getpid(), fmt.Sprint(d.Now().UnixNano()))
 	conn, err := connect(spec, url, id, d)
 	if err != nil {
-		return nil, err
+		return part{}, err
 	}
 	c, err := eventCodec(spec)
 	if err != nil {
-		return nil, err
+		return part{}, err
 	}
 	members := cluster.New(cluster.Config{Name: spec.Name, ID: id, Role: layout.None}, cluster.Deps{
 		Events: conn, Codec: c, Now: d.Now, Connected: func() bool { return conn.Status().Connected },
@@ -85,11 +85,11 @@ func (w *watch) start(spec node.Spec, url string, d Deps) (stop func() error, er
 			}
 		}
 	})
-	return func() error {
+	return part{url: url, want: members.Want, stop: func() error {
 		leave()
 		joined.Wait()
 		disconnect()
 		connected.Wait()
 		return errors.Join(errs[:]...)
-	}, nil
+	}}, nil
 }

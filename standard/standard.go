@@ -59,6 +59,7 @@ func Protocols() []builtin.Protocol {
 		ftpProtocol,
 		socksProtocol,
 		smtpProtocol,
+		pop3Protocol,
 		startTLS,
 		programs,
 		shares,

@@ -18,6 +18,9 @@ type line struct {
 	batcher *batch.Batcher
 	ship    *ship.Ship
 	err     error // of the first stream that could not be opened
+	// cut, if not nil, is told of rows that exceeded a limit of logs, by the stream's
+	// name.
+	cut func(stream string, strings, containers int)
 }
 
 // newLine puts the stations together; carrier is the bus. With block set, a
@@ -27,9 +30,14 @@ func newLine(l *ledger.Ledger, carrier ship.Carrier, written func(string, *recor
 	cfg := ship.Default()
 	cfg.Block = block
 	s := ship.New(cfg, ship.Deps{Ledger: l, Carrier: carrier, Written: written, Takes: takes, Now: deps.Now, Log: deps.Log})
-	b := batch.New(batch.Default(), batch.Deps{Ledger: l, Out: s.Offer, Limit: carrier.Limit})
-	b.Tick(deps.Now())
-	return &line{batcher: b, ship: s}
+	way := &line{ship: s}
+	way.batcher = batch.New(batch.Default(), batch.Deps{Ledger: l, Out: s.Offer, Limit: carrier.Limit, Cut: func(s *batch.Stream, strings, containers int) {
+		if way.cut != nil {
+			way.cut(s.Schema.Stream, strings, containers)
+		}
+	}})
+	way.batcher.Tick(deps.Now())
+	return way
 }
 
 // open implements builtin.Open. A schema that cannot be opened is a

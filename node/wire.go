@@ -76,6 +76,7 @@ func wireWorker(c wiring) (*worker, error) {
 		resume: resume{seq: c.capture.Resume, received: c.capture.ResumeReceived},
 		ledger: c.ledger, count: newCounts(c.ledger), extract: out, guard: newGuard(memoryLimit()),
 	}
+	c.line.cut = func(stream string, strings, containers int) { policy.LogCut(w.now, stream, strings, containers) }
 	live := len(c.capture.Files) == 0
 	if live {
 		w.resume.taken = c.capture.Resume // a socket's packets are numbered for its worker alone

@@ -154,6 +154,17 @@ func (p *Policy) odd(now packet.Time, name, addl string) {
 	p.weird.Weird(flow.Weird{Time: now, Scope: flow.WeirdNet, Name: name, Addl: addl})
 }
 
+// LogCut tells of strings and containers of a row that were cut because they
+// exceed the limits of logs.
+func (p *Policy) LogCut(now packet.Time, stream string, strings, containers int) {
+	for range strings {
+		p.odd(now, "log_string_field_truncated", stream)
+	}
+	for range containers {
+		p.odd(now, "log_container_field_truncated", stream)
+	}
+}
+
 // Tunnel notes a tunnel around a connection.
 func (p *Policy) Tunnel(tn flow.Tunnel) { p.tunnel.Tunnel(tn) }
 

@@ -177,3 +177,28 @@ func BenchmarkKeys(b *testing.B) {
 		k.derive(version1, id, true)
 	}
 }
+
+// FuzzFrames reads frames of both sides as if packets had been opened: no
+// fuzzer guesses a packet's tag.
+func FuzzFrames(f *testing.F) {
+	f.Add([]byte{framePing, framePadding, frameACK, 5, 3, 1, 0, 1, 1}, []byte{frameCrypto, 0, 4, 2, 0, 0, 0})
+	f.Add([]byte{frameCrypto, 2, 2, 0, 2}, []byte{frameCrypto, 0, 3, 1, 0, 0, frameCrypto, 4, 2, 'a', 'b'})
+	f.Add([]byte{frameClose, 0x41, 0x78, 0, 4, 'o', 'o', 'p', 's'}, []byte{frameACKECN, 5, 3, 0, 0, 1, 2, 3})
+	f.Fuzz(func(t *testing.T, client, server []byte) {
+		s := &shared{}
+		var seen []string
+		for range 2 {
+			k := &taker{Recorder: recorder()}
+			q := &conn{s: s, h: k}
+			for range 2 {
+				q.frames(k, true, slices.Clone(client))
+				q.frames(k, false, slices.Clone(server))
+			}
+			q.End(k)
+			if seen != nil && !slices.Equal(seen, k.lines) || s.held != 0 {
+				t.Fatalf("%d held\n%q\n%q", s.held, seen, k.lines)
+			}
+			seen = append([]string{}, k.lines...)
+		}
+	})
+}

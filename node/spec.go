@@ -36,6 +36,9 @@ type Spec struct {
 
 	// Metrics is for the one node, or the hub, that serves them for all.
 	Metrics *Metrics `json:"metrics,omitempty"`
+	// NoMetrics keeps a node from serving its own: at its layout's port, else at a
+	// free one of loopback.
+	NoMetrics bool `json:"no_metrics,omitempty"`
 }
 
 // visitor is the spec of a connection that is no node: it has no name, greets

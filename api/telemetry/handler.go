@@ -3,9 +3,7 @@ package telemetry
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/picket-nsm/picket/api/access"
 )
 
 // healthKeep is how old what a health check says may be.
@@ -43,21 +43,13 @@ func (s *Server) Handler() http.Handler {
 // guard refuses a web page that has its own name point to loopback, and bodies.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.loopback && !loopbackName(r.Host) {
+		if s.loopback && !access.Loopback(r.Host) {
 			http.Error(w, "metrics on loopback are not for "+fmt.Sprintf("%q", r.Host), http.StatusForbidden)
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 		next.ServeHTTP(w, r)
 	})
-}
-
-func loopbackName(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	a, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && a.IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
 func (s *Server) gather() ([]*dto.MetricFamily, error) {

@@ -56,6 +56,8 @@ func owns() []own {
 		{ledger.Overflow, "picket_ledger_overflow", "Whatever found no room in the ledger's table of counters.", true, label{}},
 		{"websocket.clients", "picket_websocket_clients", "Clients of the WebSocket API.", true, label{}},
 		{"websocket.subscriptions", "picket_websocket_subscriptions", "Topics that WebSocket clients are subscribed to.", true, label{}},
+		{"control.requests", "picket_control_requests_total", "Requests at the control door.", false, label{}},
+		{"control.operations", "picket_control_operations_total", "Operations asked for at the control door, refused ones too.", false, label{}},
 		{"websocket.slowed", "picket_websocket_slowed_total", "Times that a WebSocket client was slowed.", false, label{}},
 	}
 }
@@ -74,6 +76,7 @@ func prefixed() []own {
 		{"bus.dropped.", "picket_bus_dropped_total", "Messages that the connection to the bus dropped.", false, label{name: "reason"}},
 		{"websocket.dropped.", "picket_websocket_dropped_total", "Events that did not reach a WebSocket client.", false, label{name: "reason"}},
 		{"websocket.refused.", "picket_websocket_refused_total", "What the WebSocket API refused.", false, label{name: "reason"}},
+		{"control.refused.", "picket_control_refused_total", "What the control door refused.", false, label{name: "reason"}},
 		{"websocket.closed.", "picket_websocket_closed_total", "WebSocket connections closed, by code.", false, label{name: "code"}},
 	}
 }
@@ -167,6 +170,10 @@ func (b *builder) counters(n *Node, fixed map[string]own, prefixes []own) {
 			o := prefixes[i]
 			o.label.value, o.counter = name[len(o.counter):], name
 			b.own(n, o, v)
+			continue
+		}
+		if strings.HasPrefix(name, "zeek_") { // the hub's broker counts under Zeek's names
+			b.counter(name, "As Zeek's.", float64(v), node)
 			continue
 		}
 		if !shown(name) {

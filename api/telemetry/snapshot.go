@@ -96,21 +96,20 @@ func fromStatus(st *status.Status) *Snapshot {
 // Targets returns the live endpoints of the nodes whose folders are in a spool:
 // those whose process is there.
 func Targets(spool string) []string {
-	files, err := filepath.Glob(announcedFile(filepath.Join(spool, "*"), KindNode))
+	files, err := filepath.Glob(status.DoorFile(filepath.Join(spool, "*"), KindNode))
 	if err != nil {
 		return nil
 	}
 	var out []string
 	for _, f := range files {
-		dir := filepath.Dir(f)
-		a, err := readAnnouncement(dir, KindNode)
-		if err != nil || a.PID <= 0 {
+		d, err := status.ReadDoor(filepath.Dir(f), KindNode)
+		if err != nil || d.PID <= 0 {
 			continue
 		}
-		if _, err := procinfo.Identity(a.PID); err != nil {
+		if _, err := procinfo.Identity(d.PID); err != nil {
 			continue
 		}
-		if u, err := url.Parse(a.URL); err == nil && u.Host != "" {
+		if u, err := url.Parse(d.URL); err == nil && u.Host != "" {
 			out = append(out, u.Host)
 		}
 	}

@@ -18,6 +18,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/picket-nsm/picket/api/access"
 )
 
 // The paths that are served.
@@ -112,7 +114,7 @@ func (s *Server) Listen() (url string, err error) {
 		}
 	}
 	s.loopback = l.Addr().(*net.TCPAddr).IP.IsLoopback()
-	s.listener = &limited{Listener: l, room: make(chan struct{}, maxConns), over: make(chan struct{})}
+	s.listener = access.Limit(l, maxConns)
 	return "http://" + l.Addr().String() + PathMetrics, nil
 }
 
@@ -159,43 +161,4 @@ func (s *Server) snapshot(keep time.Duration) (*Snapshot, error) {
 		s.last.Took = s.deps.Now().Sub(now)
 	}
 	return s.last, s.lastErr
-}
-
-// limited bounds the connections at a time.
-type limited struct {
-	net.Listener
-	room chan struct{}
-	over chan struct{}
-	once sync.Once
-}
-
-func (l *limited) Accept() (net.Conn, error) {
-	select {
-	case l.room <- struct{}{}:
-	case <-l.over:
-		return nil, net.ErrClosed
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.room
-		return nil, err
-	}
-	return &counted{Conn: c, leave: func() { <-l.room }}, nil
-}
-
-func (l *limited) Close() error {
-	l.once.Do(func() { close(l.over) })
-	return l.Listener.Close()
-}
-
-type counted struct {
-	net.Conn
-	once  sync.Once
-	leave func()
-}
-
-func (c *counted) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(c.leave)
-	return err
 }

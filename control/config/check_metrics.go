@@ -11,6 +11,9 @@ func (m Metrics) problems(bad func(key, format string, args ...any)) {
 	if m.Ports != 0 && (m.Ports < 1024 || m.Ports > 65535-maxNodes) {
 		bad("metrics.ports", "%d: want 1024 to %d, or 0 for none", m.Ports, 65535-maxNodes)
 	}
+	if m.Ports != 0 && !m.Nodes {
+		bad("metrics.ports", "%d: nodes is false, so no node has one", m.Ports)
+	}
 	if m.Listen == "" {
 		return
 	}

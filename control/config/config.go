@@ -172,7 +172,8 @@ type WebSocket struct {
 // Metrics is the section of that name.
 type Metrics struct {
 	Listen string `toml:"listen" json:"listen" doc:"Address and port of the endpoint that carries all nodes of this machine; the hub serves it, or the manager where there is no hub of ours. It asks for no password: let it listen beyond loopback only where everybody may read it. Port 0: a free one, kept over restarts and noted in spool/hub/door.metrics.json. Empty: none."`
-	Ports  int    `toml:"ports" json:"ports" doc:"Port of the manager's own endpoint, on 127.0.0.1; loggers, proxies and workers have the ports after it, as in Zeek's layouts. 0: nodes have none of their own."`
+	Nodes  bool   `toml:"nodes" json:"nodes" doc:"Each node serves its own metrics on 127.0.0.1, too; /services.json lists where."`
+	Ports  int    `toml:"ports" json:"ports" doc:"Port of the manager's own endpoint; loggers, proxies and workers have the ports after it, as in Zeek's layouts. 0: free ones, kept over restarts."`
 }
 
 // Default is every setting's value where the user says nothing.
@@ -196,6 +197,6 @@ func Default() Config {
 			Listen: "127.0.0.1:27759", Node: "manager", Ping: Duration(5 * time.Second), Message: 4 << 20,
 			Subscriptions: 1000, Connections: 1024, Handshakes: 64, Queue: 4 << 20,
 		}, Web: Web{Listen: "127.0.0.1:0"}},
-		Metrics: Metrics{Listen: "127.0.0.1:0"},
+		Metrics: Metrics{Listen: "127.0.0.1:0", Nodes: true},
 	}
 }

@@ -235,6 +235,9 @@ func Control(c config.Config) node.Control {
 // metrics has the hub serve all nodes' metrics, or the manager where there is
 // no hub of ours.
 func metrics(c config.Config, nodes []supervisor.Node) {
+	for i := range nodes {
+		nodes[i].Node.NoMetrics = !c.Metrics.Nodes
+	}
 	if c.Metrics.Listen == "" {
 		return
 	}

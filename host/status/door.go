@@ -22,7 +22,8 @@ type Door struct {
 	Clients int    `json:"clients"`           // now; the reader fills it in
 }
 
-func doorFile(dir, kind string) string { return filepath.Join(dir, "door."+kind+".json") }
+// DoorFile is the note of a door; dir and kind may be patterns.
+func DoorFile(dir, kind string) string { return filepath.Join(dir, "door."+kind+".json") }
 
 // WriteDoor notes a door in its node's folder.
 func WriteDoor(dir string, d Door) error {
@@ -30,11 +31,11 @@ func WriteDoor(dir string, d Door) error {
 	if err != nil {
 		return fmt.Errorf("note door %s: %w", d.Kind, err)
 	}
-	tmp := doorFile(dir, d.Kind) + ".new"
+	tmp := DoorFile(dir, d.Kind) + ".new"
 	if err := os.WriteFile(tmp, append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("note door %s: %w", d.Kind, err)
 	}
-	if err := os.Rename(tmp, doorFile(dir, d.Kind)); err != nil {
+	if err := os.Rename(tmp, DoorFile(dir, d.Kind)); err != nil {
 		return fmt.Errorf("note door %s: %w", d.Kind, err)
 	}
 	return nil
@@ -42,7 +43,7 @@ func WriteDoor(dir string, d Door) error {
 
 // CloseDoor notes that a door is closed. Its URL stays, for LastPort.
 func CloseDoor(dir, kind string) error {
-	d, err := readDoor(dir, kind)
+	d, err := ReadDoor(dir, kind)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -56,7 +57,7 @@ func CloseDoor(dir, kind string) error {
 // LastPort is the port of a door in an earlier life of its node, or 0: one that
 // was chosen free is kept, so that clients find it again.
 func LastPort(dir, kind string) int {
-	d, err := readDoor(dir, kind)
+	d, err := ReadDoor(dir, kind)
 	if err != nil {
 		return 0
 	}
@@ -71,8 +72,9 @@ func LastPort(dir, kind string) int {
 	return int(port)
 }
 
-func readDoor(dir, kind string) (d Door, err error) {
-	text, err := os.ReadFile(doorFile(dir, kind))
+// ReadDoor reads the note of a door in its node's folder. Who left it may be dead.
+func ReadDoor(dir, kind string) (d Door, err error) {
+	text, err := os.ReadFile(DoorFile(dir, kind))
 	if err != nil {
 		return d, err
 	}
@@ -82,7 +84,7 @@ func readDoor(dir, kind string) (d Door, err error) {
 // Doors reads the notes of a node's folder that the process with this id has
 // left there. Others are of earlier lives.
 func Doors(dir string, pid int) []Door {
-	files, err := filepath.Glob(doorFile(dir, "*"))
+	files, err := filepath.Glob(DoorFile(dir, "*"))
 	if err != nil {
 		return nil
 	}
@@ -103,12 +105,18 @@ func (s *Status) doors(spool string, n Node, b *books) {
 		return
 	}
 	for _, d := range Doors(filepath.Join(spool, n.Name), n.PID) {
+		if d.Kind == KindNodeMetrics && d.Trouble == "" {
+			continue // each node has one: /services.json lists them
+		}
 		if l := b.last[n.Name]; l != nil && l.Pid == n.PID {
 			d.Clients = int(l.Counters[DoorClients(d.Kind)])
 		}
 		s.Doors = append(s.Doors, d)
 	}
 }
+
+// KindNodeMetrics is a node's own endpoint for metrics.
+const KindNodeMetrics = "metrics-node"
 
 // DoorClients is the name of the counter of a door's clients.
 func DoorClients(kind string) string { return kind + ".clients" }

@@ -139,3 +139,25 @@ func TestNodesWithoutWorkers(t *testing.T) {
 		t.Errorf("%d nodes, %v", len(nodes), err)
 	}
 }
+
+// What is set of logs reaches the workers.
+func TestLogOptions(t *testing.T) {
+	for _, c := range []struct {
+		tls  config.TLS
+		want node.Options
+	}{
+		{config.Default().TLS, node.Options{LogAgain: 86400}},
+		{config.TLS{Fingerprints: true, HostCertificates: true}, node.Options{Fingerprints: true, HostCertificates: true, LogAgain: -1}},
+	} {
+		nodes, err := Nodes(input(func(f *config.Config) {
+			f.TLS = c.tls
+			f.Interfaces = []config.Interface{{Name: "eth0", Workers: 1}}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := byName(t, nodes, "worker-1").Node.Capture.Options; got != c.want {
+			t.Errorf("%+v, want %+v", got, c.want)
+		}
+	}
+}

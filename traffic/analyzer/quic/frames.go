@@ -23,7 +23,11 @@ func (q *conn) frames(c analyzer.Conn, orig bool, plain []byte) {
 	r := reader{b: plain}
 	for r.at < len(plain) && !q.skip {
 		switch kind := r.u8(); kind {
-		case framePadding, framePing:
+		case framePadding: // often most of a packet
+			for r.at < len(plain) && plain[r.at] == framePadding {
+				r.at++
+			}
+		case framePing:
 		case frameACK, frameACKECN:
 			r.ack(kind == frameACKECN)
 		case frameCrypto:

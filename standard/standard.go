@@ -9,6 +9,7 @@ import (
 	"github.com/picket-nsm/picket/policy/builtin"
 	dhcplog "github.com/picket-nsm/picket/policy/builtin/dhcp"
 	dnslog "github.com/picket-nsm/picket/policy/builtin/dns"
+	mqttlog "github.com/picket-nsm/picket/policy/builtin/mqtt"
 	ntplog "github.com/picket-nsm/picket/policy/builtin/ntp"
 	siplog "github.com/picket-nsm/picket/policy/builtin/sip"
 	snmplog "github.com/picket-nsm/picket/policy/builtin/snmp"
@@ -17,6 +18,7 @@ import (
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/dhcp"
 	"github.com/picket-nsm/picket/traffic/analyzer/dns"
+	"github.com/picket-nsm/picket/traffic/analyzer/mqtt"
 	"github.com/picket-nsm/picket/traffic/analyzer/ntp"
 	"github.com/picket-nsm/picket/traffic/analyzer/sip"
 	"github.com/picket-nsm/picket/traffic/analyzer/snmp"
@@ -52,6 +54,10 @@ func Protocols() []builtin.Protocol {
 		},
 		func(b builtin.Base) []analyzer.Factory {
 			return []analyzer.Factory{sip.Factory(siplog.New(b.Open(siplog.Schema())).Handler)}
+		},
+		func(b builtin.Base) []analyzer.Factory {
+			log := mqttlog.New(b.Open(mqttlog.ConnectSchema()), b.Open(mqttlog.PublishSchema()), b.Open(mqttlog.SubscribeSchema()))
+			return []analyzer.Factory{mqtt.Factory(log.Handler)}
 		},
 		tlsProtocol,
 		quicProtocol,

@@ -1,0 +1,85 @@
+package mqtt
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
+	wire "github.com/picket-nsm/picket/traffic/analyzer/mqtt"
+	"github.com/picket-nsm/picket/zeek/record"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+func harness() analyzertest.Harness {
+	return analyzertest.Harness{
+		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
+			to := func(s *record.Schema) Write {
+				return func(row []value.Value) {
+					if !rec.Quiet {
+						rec.Eventf("%s%s", s.Path, show(s, row))
+					}
+				}
+			}
+			return wire.Factory(New(to(ConnectSchema()), to(PublishSchema()), to(SubscribeSchema())).Handler)
+		},
+		Allocs: 100, // what waits for an answer
+		State:  96 << 10,
+	}
+}
+
+func show(s *record.Schema, row []value.Value) string {
+	if len(row) != len(s.Fields) {
+		panic("row and schema differ")
+	}
+	var b strings.Builder
+	for i, f := range s.Fields {
+		switch v := row[i]; {
+		case !v.IsSet() || i < 6:
+		case v.Kind() != f.Kind:
+			panic("kind of " + f.Name)
+		case v.Kind() == value.KindString, v.Kind() == value.KindEnum:
+			fmt.Fprintf(&b, " %s=%q", f.Name, v.Str())
+		case v.Kind() == value.KindVector:
+			fmt.Fprintf(&b, " %s=%d", f.Name, len(v.Elems()))
+			for _, e := range v.Elems()[:min(4, len(v.Elems()))] {
+				if e.Kind() == value.KindString {
+					fmt.Fprintf(&b, ",%q", e.Str())
+				} else {
+					fmt.Fprintf(&b, ",%d", e.Count())
+				}
+			}
+		default:
+			fmt.Fprintf(&b, " %s=%d", f.Name, v.Count())
+		}
+	}
+	return b.String()
+}
+
+func TestKit(t *testing.T) { analyzertest.Run(t, harness()) }
+
+func FuzzRows(f *testing.F) { analyzertest.Fuzz(f, harness()) }
+
+// What waits for an answer is bounded; what there is no room for is written.
+func TestWaiting(t *testing.T) {
+	rows := 0
+	l := New(func([]value.Value) {}, func([]value.Value) { rows++ }, func([]value.Value) { rows++ })
+	h := l.Handler().(*conn)
+	rec := &analyzertest.Recorder{Quiet: true}
+	for id := range 5000 {
+		h.Publish(rec, true, &wire.Publish{ID: uint16(id), QoS: 1, Topic: make([]byte, 60_000), Payload: make([]byte, 100)})
+		h.Subscribe(rec, &wire.Subscribe{ID: uint16(id), Topics: [][]byte{make([]byte, 60_000), {}, nil}, QoS: []uint8{0, 1, 2}})
+	}
+	if h.published.bytes > maxBytes || h.subscribed.bytes > maxBytes {
+		t.Errorf("%d and %d bytes wait", h.published.bytes, h.subscribed.bytes)
+	}
+	if n := len(h.published.list) + len(h.subscribed.list); rows+n != 10_000 || l.Early() != uint64(rows) {
+		t.Errorf("%d rows, %d wait, %d early", rows, n, l.Early())
+	}
+	for h.published.take(h.published.list[0].id) != nil && len(h.published.list) > 0 {
+	}
+	if h.published.bytes != 0 {
+		t.Errorf("%d bytes of nothing", h.published.bytes)
+	}
+}

@@ -66,6 +66,7 @@ type town struct {
 	layout  *layout.Layout
 	zeeks   []string
 	codec   codec.Codec
+	keys    zeromq.Keys
 	lives   int
 }
 
@@ -108,13 +109,18 @@ func onBoth(t *testing.T, f func(t *testing.T, w *town)) {
 type host struct {
 	*Bridge
 	xpub, xsub string
+	at         []zeromq.Logger // where Zeek processes send batches
 	led        *ledger.Ledger
 	stop       func()
 }
 
 func (w *town) host(id string, loggers ...Logger) *host {
 	w.t.Helper()
-	b, err := broker.New(broker.Config{XPUB: []string{"tcp://127.0.0.1:0"}, XSUB: []string{"tcp://127.0.0.1:0"}}, broker.Deps{})
+	curve, err := w.keys.Server()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	b, err := broker.New(broker.Config{XPUB: []string{"tcp://127.0.0.1:0"}, XSUB: []string{"tcp://127.0.0.1:0"}, Curve: curve}, broker.Deps{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -127,8 +133,11 @@ func (w *town) host(id string, loggers ...Logger) *host {
 	if h.led, err = ledger.Create(w.t.TempDir(), "hub-"+id, "hub", uint64(time.Now().UnixNano())); err != nil {
 		w.t.Fatal(err)
 	}
+	for _, l := range loggers {
+		h.at = append(h.at, zeromq.Logger{Name: l.Name, Endpoint: l.At[0]})
+	}
 	log := &testLog{t: w.t}
-	h.Bridge, err = New(Config{ID: "bridge-" + id, Layout: w.layout, Zeek: w.zeeks, XPUB: h.xpub, XSUB: h.xsub, Loggers: loggers}, Deps{
+	h.Bridge, err = New(Config{ID: "bridge-" + id, Layout: w.layout, Zeek: w.zeeks, XPUB: h.xpub, XSUB: h.xsub, Loggers: loggers, Keys: w.keys}, Deps{
 		Broker: b, Connect: w.connect, Codec: w.codec, Ledger: h.led, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {
@@ -255,7 +264,7 @@ func (w *town) zeek(h *host, name string) *zeekNode {
 	n := &zeekNode{id: zeekID(name)}
 	var err error
 	n.Conn, err = zeromq.New(zeromq.Config{
-		Name: name, ID: n.id, ConnectXPUB: h.xsub, ConnectXSUB: h.xpub,
+		Name: name, ID: n.id, ConnectXPUB: h.xsub, ConnectXSUB: h.xpub, Keys: w.keys, Loggers: h.at,
 		Known: func(x string) bool { return names[x] != layout.None },
 	}, zeromq.Deps{Codec: brokerbin.New(), Warn: func(s string) {
 		if !strings.Contains(s, "(bridge-") { // when the hub ends

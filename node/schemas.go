@@ -14,7 +14,7 @@ import (
 // capture may write. What is opened to find out is thrown away.
 func Schemas(protocols []builtin.Protocol, c Capture) []*record.Schema {
 	var all []*record.Schema
-	builtin.New(builtin.Env{}, func(s *record.Schema) func([]value.Value) {
+	builtin.New(builtin.Env{Options: c.Options}, func(s *record.Schema) func([]value.Value) {
 		all = append(all, s)
 		return func([]value.Value) {}
 	}, protocols)

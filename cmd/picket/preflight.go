@@ -93,8 +93,11 @@ func preflight(in plan.Input) findings {
 		}
 	}
 	if len(c.Zeek) > 0 {
-		schemas := node.Schemas(standard.Protocols(), node.Capture{Stats: c.Logs.Stats, CaptureLoss: c.Logs.CaptureLoss})
-		out = append(out, stockFindings(c.Zeek, schemas)...)
+		if nodes, err := plan.Nodes(in); err != nil {
+			add("fail", "zeek", "%v", err)
+		} else if i := slices.IndexFunc(nodes, func(n supervisor.Node) bool { return n.Role == "worker" }); i >= 0 {
+			out = append(out, stockFindings(c.Zeek, node.Schemas(standard.Protocols(), nodes[i].Node.Capture))...)
+		}
 		if !supervisor.Held(c.Cluster.Spool) {
 			for _, p := range []struct{ key, at string }{{"bus.zeromq.xpub", c.Bus.ZeroMQ.XPUB}, {"bus.zeromq.xsub", c.Bus.ZeroMQ.XSUB}} {
 				at := strings.TrimPrefix(p.at, "tcp://")

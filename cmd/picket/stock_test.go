@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,7 +48,8 @@ func TestStockColumns(t *testing.T) {
 }
 
 func TestStockFindings(t *testing.T) {
-	schemas := []*record.Schema{ssl.Schema(ssl.Config{Fingerprints: true}), ssl.Schema(ssl.Default())}
+	schemas := slices.DeleteFunc(node.Schemas(standard.Protocols(), node.Capture{Options: node.Options{Fingerprints: true}}), func(s *record.Schema) bool { return s.Path != "ssl" })
+	schemas = append(schemas, ssl.Schema(ssl.Default()))
 	got := stockFindings([]config.Zeek{{Name: "w", Role: "worker"}, {Name: "a", Role: "logger", Scripts: "default"}, {Name: "b", Role: "logger", Version: "8.1"}}, schemas)
 	var lines []string
 	for _, f := range got {

@@ -21,6 +21,13 @@ func TestPictures(t *testing.T) {
 	night := newMade(t, 128)
 	night.loggers = 4
 	from := time.Now().Add(-140 * time.Second)
+	night.events = []supervisor.Event{
+		{Time: from.Add(-time.Hour), Node: "logger-3", Text: "restart asked for by alice (dashboard)"},
+		{Time: from.Add(-time.Hour + 2*time.Second), Node: "logger-3", Text: "ready"},
+		{Time: from.Add(72 * time.Second), Node: "worker-2-40", Text: "killed by signal 9 (killed); starts again at once"},
+		{Time: from.Add(81 * time.Second), Node: "worker-2-40", Text: "killed by signal 9 (killed); starts again in 1s"},
+		{Time: from.Add(90 * time.Second), Node: "worker-2-40", Text: "killed by signal 9 (killed); starts again in 2m0s"},
+	}
 	night.odd = func(n *status.Node, at time.Time) {
 		late := max(0, at.Sub(from).Seconds())
 		switch n.Name {
@@ -30,6 +37,7 @@ func TestPictures(t *testing.T) {
 		case "worker-2-40":
 			if late > 90 {
 				n.State, n.PID, n.LastExit, n.Restarts = string(supervisor.Down), 0, "killed by signal 9 (killed)", 3
+				n.PSS, n.CPU, n.Received, n.Produced = 0, 0, 96_000_000, 12_000
 			}
 		case "worker-2-3":
 			n.Received += uint64(late * 16000)
@@ -51,7 +59,7 @@ func TestPictures(t *testing.T) {
 		page.Prefer("prefers-color-scheme", p.scheme)
 		page.Open(url)
 		page.Wait("frames", `document.querySelectorAll("#nodes-body tr").length > 6`)
-		page.Must(`document.getElementById("search-form").requestSubmit()`, nil)
+		page.Must(`sessionStorage.setItem("picket.token", "secret-read"); document.getElementById("search-form").requestSubmit()`, nil)
 		time.Sleep(3 * time.Second)
 		page.Picture(*pictures + "/" + p.file)
 		if info, err := os.Stat(*pictures + "/" + p.file); err != nil || info.Size() > 200<<10 {

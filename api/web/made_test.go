@@ -29,11 +29,12 @@ type made struct {
 	begin   time.Time
 	dir     string
 
-	mu    sync.Mutex
-	files map[string][]ledger.File
-	odd   func(n *status.Node, at time.Time) // changes a node before it is shown
-	doors []status.Door
-	ask   []string // restarts that were asked for
+	mu     sync.Mutex
+	files  map[string][]ledger.File
+	odd    func(n *status.Node, at time.Time) // changes a node before it is shown
+	doors  []status.Door
+	events []supervisor.Event
+	ask    []string // restarts that were asked for
 }
 
 func newMade(t testing.TB, workers int) *made {
@@ -78,6 +79,7 @@ func (m *made) at(now time.Time) *status.Status {
 		Supervisor: status.Supervisor{PID: 4711, Alive: true}, Doors: m.doors, Accounting: &ledger.Report{},
 		Events: []supervisor.Event{{Time: m.begin, Text: "starting"}, {Time: m.begin.Add(2 * time.Second), Text: "up: all nodes are ready"}},
 	}
+	st.Events = append(st.Events, m.events...)
 	add := func(name, role string, fill func(n *status.Node)) {
 		n := status.Node{
 			Name: name, Role: role, PID: 5000 + len(st.Nodes), State: string(supervisor.Ready), Uptime: sec, Beat: .4, PSS: 14 << 20, CPU: .5,

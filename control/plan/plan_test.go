@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -158,6 +159,44 @@ func TestLogOptions(t *testing.T) {
 		}
 		if got := byName(t, nodes, "worker-1").Node.Capture.Options; got != c.want {
 			t.Errorf("%+v, want %+v", got, c.want)
+		}
+	}
+}
+
+// The dashboard is the hub's, or the manager's where the bus is the user's own,
+// and is told where packets come from.
+func TestDashboard(t *testing.T) {
+	for _, c := range []struct {
+		change func(in *Input)
+		holder string
+		want   map[string]node.Source
+	}{
+		{func(in *Input) {
+			in.Config.Interfaces = []config.Interface{{Name: "af_packet::eth0", Workers: 1}, {Name: "eth1", Workers: 2}}
+		}, "hub",
+			map[string]node.Source{"worker-1-1": {Name: "eth0", Live: true}, "worker-2-1": {Name: "eth1", Live: true}, "worker-2-2": {Name: "eth1", Live: true}}},
+		{func(in *Input) { in.Files, in.Config.Bus.URL = []string{"/a/b.pcap"}, "nats://x:1" }, "manager",
+			map[string]node.Source{"worker-1": {Name: "b.pcap"}, "worker-2": {Name: "b.pcap"}}},
+		{func(in *Input) { in.Files = []string{"/a/b.pcap", "/a/c.pcap"} }, "hub",
+			map[string]node.Source{"worker-1": {Name: "2 files"}, "worker-2": {Name: "2 files"}}},
+		{func(in *Input) { in.Files, in.Config.API.Web.Listen = []string{"/a/b.pcap"}, "" }, "", nil},
+	} {
+		in := Input{Config: config.Default(), CPUs: 2}
+		in.Config.Cluster.Spool = "/s"
+		in.Config.API.Control.ACL = "/acl.toml"
+		c.change(&in)
+		nodes, err := Nodes(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range nodes {
+			w := n.Node.Doors.Web
+			if (w != nil) != (n.Name == c.holder) {
+				t.Errorf("%s: %v, want it at %s", n.Name, w, c.holder)
+			}
+			if w != nil && (w.Listen != "127.0.0.1:0" || w.Spool != "/s" || w.ACL != "/acl.toml" || !reflect.DeepEqual(w.Sources, c.want)) {
+				t.Errorf("%+v", w)
+			}
 		}
 	}
 }

@@ -38,6 +38,12 @@ export class Chart {
       e.preventDefault();
     });
     charts.add(this);
+    // Asking for the width while drawing would have the browser lay out all anew.
+    this.w = 240;
+    new ResizeObserver(([e]) => {
+      this.w = Math.max(60, Math.round(e.contentRect.width));
+      if (this.say) this.draw(this.time, this.data, this.say);
+    }).observe(this.svg);
   }
 
   end() { return this.time.length ? this.time[this.time.length - 1] : Date.now() / 1000; }
@@ -47,7 +53,7 @@ export class Chart {
   // values at an index; without a cursor that is the last one.
   draw(time, data, say) {
     this.time = time; this.data = data; this.say = say;
-    const w = Math.max(60, this.svg.clientWidth || 240), h = this.height, top = 13, low = h - 13;
+    const w = this.w, h = this.height, top = 13, low = h - 13;
     attr(this.svg, "viewBox", `0 0 ${w} ${h}`);
     const end = this.end(), x = (t) => w * (1 - (end - t) / SPAN);
     let from = 0;
@@ -101,7 +107,7 @@ export class Chart {
     let i = n - 1;
     const on = cursor > 0;
     if (on) while (i > 0 && this.time[i] > cursor) i--;
-    const w = this.svg.viewBox.baseVal.width, px = w * (1 - (this.end() - this.time[i]) / SPAN);
+    const w = this.w, px = w * (1 - (this.end() - this.time[i]) / SPAN);
     attr(this.line, "visibility", on ? "visible" : "hidden");
     for (const [k, v] of [["x1", px], ["x2", px], ["y1", 13], ["y2", this.height - 13]]) attr(this.line, k, v);
     this.say(i, on);

@@ -3,7 +3,7 @@
 
 import { svg, text, attr, cls, $ } from "./dom.js";
 import { num, percent } from "./format.js";
-import { kind } from "./nodes.js";
+import { kind, stateWord } from "./nodes.js";
 
 const GAP = 4, TOP = 26, WIDE = 26, SMALL_W = 34, SMALL_H = 22;
 
@@ -14,7 +14,11 @@ export class Topology {
     this.tiles = new Map();
     this.shape = "";
     this.focused = "";
-    new ResizeObserver(() => { if (this.frame) this.update(this.frame); }).observe(this.svg);
+    this.w = 0;
+    new ResizeObserver(([e]) => {
+      this.w = Math.round(e.contentRect.width);
+      if (this.frame) this.update(this.frame);
+    }).observe(this.svg);
     this.svg.addEventListener("keydown", (e) => this.key(e));
     this.svg.addEventListener("click", (e) => {
       const t = e.target.closest(".tile");
@@ -24,7 +28,7 @@ export class Topology {
 
   update(f) {
     this.frame = f;
-    const w = Math.round(this.svg.clientWidth);
+    const w = this.w;
     if (!w) return;
     const shape = w + " " + f.nodes.map((n) => n.name + "|" + n.role + "|" + (n.source || "")).join(" ");
     if (shape !== this.shape) { this.shape = shape; this.layout(f, w); }
@@ -163,16 +167,15 @@ export class Topology {
       else if (k === "off") c += " off";
       if (name === this.chosen) c += " chosen";
       cls(t.g, c);
-      let say = n.state;
+      let say = stateWord(n);
       if (n.role === "worker") {
-        say = n.state === "ready" ? num(n.pps) + " pkt/s" : n.state;
-        if (n.dps > 0) say += " · drops " + num(n.dps);
+        if (n.state === "ready") say = n.dps > 0 && t.w < 220 ? "drops " + num(n.dps) + "/s" : num(n.pps) + " pkt/s" + (n.dps > 0 ? " · drops " + num(n.dps) : "");
         const share = Math.min(1, n.pps / top);
         attr(t.load, "x", 2); attr(t.load, "y", t.h - (t.size === "small" ? 4 : 5)); attr(t.load, "height", t.size === "small" ? 2.5 : 3);
         attr(t.load, "width", (share * (t.w - 4)).toFixed(1));
       } else if (n.role === "logger" && n.state === "ready") say = num(n.wps) + " rec/s";
-      else if (n.role === "hub") say = n.state === "ready" ? num(n.bus || 0) + "/s" : n.state;
-      if (n.queue >= 8) say += " · " + num(n.queue) + " wait";
+      else if (n.role === "hub" && n.state === "ready") say = num(n.bus || 0) + "/s";
+      if (n.queue >= 8 && t.w >= 220) say += " · " + num(n.queue) + " wait";
       text(t.sub, say);
       const label = `${n.name}, ${n.role}, ${n.state}` + (n.role === "worker" ? `, ${num(n.pps)} packets per second, ${num(n.dps)} dropped per second` : "") +
         (n.role === "logger" ? `, ${num(n.wps)} records per second` : "") + (n.queue ? `, ${num(n.queue)} batches wait` : "") + (n.restarts ? `, ${n.restarts} restarts` : "");

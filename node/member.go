@@ -45,7 +45,7 @@ func (n *node) newCluster(role layout.Role) error {
 	for i, c := range codecs {
 		if c.Name() == n.spec.Bus.Codec || n.spec.Bus.Codec == "" && i == 0 {
 			n.cluster = cluster.New(
-				cluster.Config{Name: n.spec.Name, ID: n.id, Role: role, RoleOf: n.roleOf},
+				cluster.Config{Name: n.spec.Name, ID: n.id, Role: role, RoleOf: n.roleOf, Pools: n.pools()},
 				cluster.Deps{
 					Events: n.bus, Codec: c, Now: n.deps.Now, Books: n.books,
 					Connected: func() bool { return n.bus.Status().Connected },
@@ -69,6 +69,15 @@ func (n *node) newCluster(role layout.Role) error {
 func (n *node) roleOf(name string) layout.Role {
 	x, _ := n.layout.Node(name)
 	return x.Role
+}
+
+// pools are the layout's nodes by role.
+func (n *node) pools() map[layout.Role][]string {
+	all := map[layout.Role][]string{}
+	for _, x := range n.layout.Nodes {
+		all[x.Role] = append(all[x.Role], x.Name)
+	}
+	return all
 }
 
 // changed is called when another node came or went, on the cluster's goroutine.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/picket-nsm/picket/bus/backend"
 	"github.com/picket-nsm/picket/bus/codec"
+	"github.com/picket-nsm/picket/zeek/declare"
 	"github.com/picket-nsm/picket/zeek/event"
 	"github.com/picket-nsm/picket/zeek/layout"
 	"github.com/picket-nsm/picket/zeek/topic"
@@ -36,6 +37,9 @@ type Config struct {
 	// RoleOf says what the layout knows of a node that does not announce itself, a
 	// real Zeek's; nil: nothing.
 	RoleOf func(name string) layout.Role
+	// Pools are the names of the layout's nodes by role, this one among them, for
+	// PublishRR and PublishHRW; nil: there are none.
+	Pools map[layout.Role][]string
 
 	Announce time.Duration // how often it says that it is there; default 1 s
 	Down     time.Duration // silence after which a node is down; default 3 s
@@ -47,7 +51,11 @@ type Deps struct {
 	Codec  codec.Codec   // what this node publishes in
 	Also   []codec.Codec // what it understands besides
 	Now    func() time.Time
-	Books  Books // counters by topic that outlive the process; nil: none do
+	// Declared are the events whose parameters are known. Those that are in it are
+	// checked against it, what we publish and what arrives: so receivers that insist on
+	// types, as real Zeek does, take ours, and handlers need not look. nil: none are.
+	Declared *declare.Set
+	Books    Books // counters by topic that outlive the process; nil: none do
 	// Connected says whether the backend has a connection: without one, silence
 	// proves nothing about the others. nil: always.
 	Connected func() bool
@@ -119,7 +127,10 @@ type Cluster struct {
 		meta   []event.Meta
 		buf    []byte
 	}
-	rx       routes // of the backend's goroutine
+	handling sync.Mutex // one event at a time is handled
+	rx       routes     // with handling
+	local    chan Event // to ourselves
+	pools    pools
 	tallies  tallies
 	gaps     gaps
 	presence presence
@@ -149,6 +160,8 @@ func New(cfg Config, deps Deps) *Cluster {
 	}
 	c.pub.topics, c.pub.heads = map[string]*outgoing{}, map[string]*outgoing{}
 	c.rx.init()
+	c.local = make(chan Event, localQueue)
+	c.pools.init(cfg.Name, cfg.Pools)
 	c.tallies.books, c.tallies.by = deps.Books, map[string]*tally{}
 	c.gaps.init(&c.tallies)
 	c.presence.init()
@@ -161,8 +174,8 @@ func New(cfg Config, deps Deps) *Cluster {
 }
 
 // Subscribe calls handle with events of that name (empty: all) whose topic
-// begins with prefix. handle is called on the backend's goroutine, and must not
-// block; values are its own. Several may subscribe to the same.
+// begins with prefix. One event at a time is handled; handle must not block;
+// values are its own. It may publish. Several may subscribe to the same.
 func (c *Cluster) Subscribe(prefix, name string, handle func(Event)) error {
 	c.mu.Lock()
 	fresh := c.subs[prefix] == nil
@@ -249,10 +262,16 @@ func (c *Cluster) prefixes() []string {
 // Publish sends an event. nil means that it is on its way, not that anybody got
 // it. It keeps nothing of e, whose metadata gets a number in place of one it had.
 func (c *Cluster) Publish(t string, e event.Event) error {
+	bad := c.declared(&e)
 	c.pub.Lock()
 	defer c.pub.Unlock()
 	to := c.outgoing(t)
 	p := &c.pub
+	if bad != nil {
+		to.tally.refused.add(1)
+		c.metrics.drop(dropInvalid, 1)
+		return fmt.Errorf("cluster: publish %s: %w", e.Name, bad)
+	}
 	// The event is numbered in memory of our own: nothing is made for it.
 	p.meta = p.meta[:0]
 	for i := range e.Meta {
@@ -284,6 +303,19 @@ func (c *Cluster) Publish(t string, e event.Event) error {
 		p.heads[t] = to
 	}
 	c.metrics.produced.Add(1)
+	return nil
+}
+
+var errKey = fmt.Errorf("%w: a key of this type cannot be hashed", codec.ErrInvalid)
+
+// declared checks an event against its declaration, if it has one.
+func (c *Cluster) declared(e *event.Event) error {
+	if c.deps.Declared.Event(e.Name) == nil {
+		return nil
+	}
+	if err := c.deps.Declared.Fit(e); err != nil {
+		return fmt.Errorf("%w: %w", codec.ErrInvalid, err)
+	}
 	return nil
 }
 
@@ -319,6 +351,7 @@ const (
 	dropClosed    = "closed"        // the backend is closed or away
 	dropCodec     = "unknown_codec" // arrived in a codec we do not speak
 	dropCorrupt   = "corrupt"       // arrived, but is no event
+	dropMismatch  = "mismatch"      // arrived, but does not fit its declaration
 	dropForgotten = "numbers_forgotten"
 )
 
@@ -347,7 +380,6 @@ func (c *Cluster) receive(m backend.Message) {
 		c.metrics.drop(dropCorrupt, 1)
 		return
 	}
-	r := c.rx.route(c, m.Topic)
 	if numbered {
 		c.gaps.saw(m.Sender, m.Topic, seq)
 	}
@@ -355,15 +387,25 @@ func (c *Cluster) receive(m backend.Message) {
 	if m.Topic == PresenceTopic || e.Name == EventHere {
 		c.heard(m, e)
 	}
+	if c.declared(&e) != nil {
+		c.metrics.drop(dropMismatch, 1)
+		return
+	}
+	c.handling.Lock()
+	defer c.handling.Unlock()
+	c.handle(c.rx.route(c, m.Topic), Event{Event: e, Topic: m.Topic, Sender: m.Sender})
+}
+
+// handle gives an event to those who want it; handling is locked.
+func (c *Cluster) handle(r *route, e Event) {
 	for i := range r.handlers {
 		if s := &r.handlers[i]; s.name == "" || s.name == e.Name {
-			s.handle(Event{Event: e, Topic: m.Topic, Sender: m.Sender})
+			s.handle(e)
 		}
 	}
 }
 
-// routes remembers who wants a topic, until subscriptions change. It belongs to
-// the backend's goroutine.
+// routes remembers who wants a topic, until subscriptions change.
 type routes struct {
 	gen     uint64
 	byTopic map[string]*route
@@ -421,5 +463,24 @@ func (c *Cluster) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	return c.present(ctx)
+	in, stop := context.WithCancel(ctx)
+	defer stop()
+	var own sync.WaitGroup
+	own.Go(func() {
+		for {
+			select {
+			case e := <-c.local:
+				c.handleLocal(e)
+			case <-in.Done():
+				for len(c.local) > 0 {
+					c.handleLocal(<-c.local)
+				}
+				return
+			}
+		}
+	})
+	err := c.present(ctx)
+	stop()
+	own.Wait()
+	return err
 }

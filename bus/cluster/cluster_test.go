@@ -54,6 +54,10 @@ func (l *lossy) Publish(topic, codec string, payload []byte) error {
 }
 
 func start(t *testing.T, d backend.Driver, name, id string, role layout.Role) *sim {
+	return startWith(t, d, Config{Name: name, ID: id, Role: role}, func(*Deps) {})
+}
+
+func startWith(t *testing.T, d backend.Driver, cfg Config, more func(*Deps)) *sim {
 	s := &sim{driver: &lossy{Driver: d}}
 	note := func(what string) func(Node) {
 		return func(n Node) {
@@ -62,11 +66,13 @@ func start(t *testing.T, d backend.Driver, name, id string, role layout.Role) *s
 			s.changes = append(s.changes, fmt.Sprintf("%s %s %s %s", what, n.Name, n.ID, n.Role))
 		}
 	}
-	s.Cluster = New(Config{Name: name, ID: id, Role: role}, Deps{
+	deps := Deps{
 		Events: s.driver, Codec: brokerbin.New(), Also: nil, Now: time.Now,
 		Connected: func() bool { return d.Status().Connected },
 		NodeUp:    note("up"), NodeDown: note("down"),
-	})
+	}
+	more(&deps)
+	s.Cluster = New(cfg, deps)
 	// The backend outlives the cluster, except when killed.
 	busCtx, busCancel := context.WithCancel(context.Background())
 	ctx, cancel := context.WithCancel(context.Background())

@@ -362,11 +362,13 @@ func (c *Cluster) tell() {
 	slices.SortFunc(up, byName)
 	for _, n := range down {
 		c.gaps.down(n.ID)
+		c.pools.set(n, false)
 		if c.deps.NodeDown != nil {
 			c.deps.NodeDown(n)
 		}
 	}
 	for _, n := range up {
+		c.pools.set(n, true)
 		if c.deps.NodeUp != nil {
 			c.deps.NodeUp(n)
 		}

@@ -1,0 +1,131 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// pauseTime is for how long a node is stopped: three seconds, a minute for the long
+// variants, or PICKET_E2E_PAUSE.
+func pauseTime(t *testing.T) time.Duration {
+	if s := os.Getenv("PICKET_E2E_PAUSE"); s != "" {
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	if Long() {
+		return time.Minute
+	}
+	return 3 * time.Second
+}
+
+// classes are what the nodes of each role subscribe to, in the order of a probe.
+const classes = "zeek.cluster.manager,zeek.cluster.logger,zeek.cluster.proxy,zeek.cluster.worker"
+
+// TestStoppedNode: a node that stands still, of whichever role, delays nobody. A
+// cluster of picket up gets events for all its roles from a probe; another one
+// measures how late they arrive. While any one node is stopped that is hardly later
+// than before: at most twice in the middle, and five times and 5 ms at the late
+// end, in the best of three tries. What the stopped node misses is counted by topic,
+// at the node itself, to the last event.
+func TestStoppedNode(t *testing.T) {
+	bin := binary(t)
+	file, _ := capture(t, mix())
+	for _, kind := range []string{"nats", "zeromq"} {
+		t.Run(kind, func(t *testing.T) {
+			port := freePorts(t)
+			c := NewCluster(t, bin)
+			var conf, url string
+			var env []string
+			if kind == "nats" {
+				// A server of the hub's kind, to which the probes know the password.
+				url = launch(t, nil, "hub", "nats", fmt.Sprint(port)).line()
+				secret := filepath.Join(c.Dir, "secret")
+				if err := os.WriteFile(secret, []byte("busnode"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				conf = fmt.Sprintf("[cluster]\nname = \"bench\"\n[bus]\nurl = %q\nuser = \"node\"\ntoken_file = %q\n", url, secret)
+			} else {
+				conf = fmt.Sprintf("[bus]\nbackend = \"zeromq\"\n[bus.zeromq]\nxpub = \"tcp://127.0.0.1:%d\"\nxsub = \"tcp://127.0.0.1:%d\"\n", port, port+1)
+				url = fmt.Sprintf("tcp://127.0.0.1:%d,tcp://127.0.0.1:%d", port, port+1)
+			}
+			name := filepath.Join(c.Dir, "picket.toml")
+			if err := os.WriteFile(name, []byte(conf), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			d := pauseTime(t)
+			// Reading lasts longer than all tries.
+			c.Read(file, "-c", name, "-L", "2", "-W", "2", "--pace", (60*time.Second + 40*d).String())
+			c.AwaitStarted()
+			ear := launch(t, env, "ear", url, classes)
+			ear.line()
+			probe := launch(t, env, "probe", url, "2000", classes)
+			probe.line()
+			time.Sleep(time.Second)
+			for _, victim := range []string{"worker-1", "logger-1", "proxy-1", "manager"} {
+				measure := func() (h heard) {
+					ear.json("", &h)
+					time.Sleep(d)
+					ear.json("", &h)
+					return h
+				}
+				for try := 1; ; try++ {
+					control := measure()
+					if !c.Signal(victim, syscall.SIGSTOP) {
+						t.Fatalf("%s does not run", victim)
+					}
+					stopped := measure()
+					c.Signal(victim, syscall.SIGCONT)
+					t.Logf("%s: %d events, median %s, p99 %s, at the latest %s; before: %s, %s, %s", victim, stopped.N, stopped.Median, stopped.P99, stopped.Max, control.Median, control.P99, control.Max)
+					if stopped.N > 0 && stopped.Lost == 0 && stopped.Median <= 2*control.Median && stopped.P99 <= 5*control.P99+5*time.Millisecond {
+						break
+					}
+					if try == 3 {
+						t.Errorf("%s stands still, and the others feel it: %+v, before %+v", victim, stopped, control)
+						break
+					}
+					time.Sleep(d / 2)
+				}
+				time.Sleep(time.Second)
+			}
+			var sent map[string]uint64
+			probe.json("", &sent)
+			// The node's own books: what was published to its topic has arrived, or is lost.
+			for victim, topic := range map[string]string{"worker-1": "worker", "logger-1": "logger", "proxy-1": "proxy", "manager": "manager"} {
+				topic = "zeek.cluster." + topic
+				var got, lost, unheard uint64
+				for end := time.Now().Add(20 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+					n := c.Node(victim).Counters
+					got, lost, unheard = n["events.delivered."+topic], n["events.lost."+topic], n["events.unheard."+topic]
+					if got+lost+unheard == sent[topic] || time.Now().After(end) {
+						break
+					}
+				}
+				t.Logf("%s: %d sent to %s, %d arrived, %d lost", victim, sent[topic], topic, got, lost)
+				if got+lost+unheard != sent[topic] || got == 0 {
+					t.Errorf("%s: %d sent to %s, %d arrived, %d lost, %d from before", victim, sent[topic], topic, got, lost, unheard)
+				}
+			}
+			if _, code := c.Picket("stop"); code != 0 {
+				t.Errorf("picket stop: exit code %d", code)
+			}
+			c.Wait(time.Minute)
+			ear.leave()
+			probe.leave()
+		})
+	}
+}
+
+// heard is what an ear tells.
+type heard struct {
+	N           int
+	Median, P99 time.Duration
+	Max         time.Duration
+	Lost        uint64
+}

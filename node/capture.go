@@ -30,8 +30,12 @@ func (n *node) runWorker(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	news, err := n.newsroom()
+	if err != nil {
+		return err
+	}
 	w, err := wireWorker(wiring{
-		capture: n.spec.Capture, peer: n.spec.Name, source: src, line: out, ledger: n.books, once: once, dhcp: n.leases(), deps: &n.deps,
+		capture: n.spec.Capture, peer: n.spec.Name, source: src, line: out, ledger: n.books, once: once, dhcp: n.leases(), news: news, deps: &n.deps,
 		patience: 5 * time.Second, memory: memoryLimit(),
 	})
 	if err != nil {

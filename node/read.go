@@ -94,7 +94,7 @@ func (r *reading) run(ctx context.Context, src *pcapfile.Source) (*ledger.Report
 	}
 	shares, pump := []capture.Source{kept}, func(context.Context) error { return nil }
 	if r.cfg.Workers > 1 {
-		shares, pump = share.Split(kept, r.cfg.Workers)
+		shares, pump = share.Split(kept, r.cfg.Workers, isControl)
 	}
 	workers, err := r.wire(down, shares)
 	if err == nil {
@@ -125,8 +125,9 @@ func (r *reading) wire(ctx context.Context, shares []capture.Source) (workers []
 	}
 	once := weird.NewShared(len(shares), weird.Day, most)
 	leases := dhcplog.NewShared(len(shares))
+	news := newSharedNews(len(shares))
 	for i, s := range shares {
-		w, err := r.worker(ctx, fmt.Sprintf("worker-%d", i+1), s, once.Worker(i), leases.Worker(i))
+		w, err := r.worker(ctx, i, s, once.Worker(i), leases.Worker(i), news)
 		if err != nil {
 			return workers, err
 		}
@@ -182,7 +183,12 @@ func (r *reading) logger(ctx context.Context) error {
 }
 
 // worker makes one worker with its end of the bus.
-func (r *reading) worker(ctx context.Context, name string, src capture.Source, once weird.Once, leases dhcplog.Place) (*worker, error) {
+func (r *reading) worker(ctx context.Context, i int, src capture.Source, once weird.Once, leases dhcplog.Place, news *sharedNews) (*worker, error) {
+	name := fmt.Sprintf("worker-%d", i+1)
+	var room newsroom
+	if len(news.ends) > 1 {
+		room = news.ends[i]
+	}
 	books, err := r.book(name, "worker")
 	if err != nil {
 		return nil, err
@@ -194,7 +200,7 @@ func (r *reading) worker(ctx context.Context, name string, src capture.Source, o
 	}
 	out.ship.Loggers([]string{"logger-1"})
 	w, err := wireWorker(wiring{
-		capture: r.cfg.Capture, peer: standalone, source: src, line: out, ledger: books, once: once, dhcp: leases, deps: &r.deps,
+		capture: r.cfg.Capture, peer: standalone, source: src, line: out, ledger: books, once: once, dhcp: leases, news: room, deps: &r.deps,
 		memory: memoryLimit() / int64(r.cfg.Workers),
 	})
 	if err != nil {

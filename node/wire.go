@@ -53,8 +53,12 @@ func wireWorker(c wiring) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
+	var tell func(builtin.News)
+	if c.news != nil {
+		tell = c.news.Tell
+	}
 	policy := builtin.New(builtin.Env{
-		Peer: c.peer, Producer: c.ledger.Node, Start: c.ledger.Start, Once: c.once, DHCP: c.dhcp, Files: drivers,
+		Peer: c.peer, Producer: c.ledger.Node, Start: c.ledger.Start, Once: c.once, DHCP: c.dhcp, Files: drivers, Tell: tell,
 		Options: c.capture.Options,
 	}, c.line.open, c.deps.Protocols)
 
@@ -71,7 +75,7 @@ func wireWorker(c wiring) (*worker, error) {
 	table.Follow(policy.Files.Deadline())
 
 	w := &worker{
-		source: c.source, table: table, policy: policy, line: c.line, deps: c.deps, once: c.once, patience: c.patience,
+		source: c.source, news: c.news, table: table, policy: policy, line: c.line, deps: c.deps, once: c.once, patience: c.patience,
 		report: reporter.New(c.line.open(reporter.Schema())),
 		resume: resume{seq: c.capture.Resume, received: c.capture.ResumeReceived},
 		ledger: c.ledger, count: newCounts(c.ledger), extract: out, guard: newGuard(memoryLimit()),
@@ -99,6 +103,7 @@ type wiring struct {
 	ledger  *ledger.Ledger
 	once    weird.Once
 	dhcp    dhcplog.Place // nil: this worker is alone
+	news    newsroom      // nil: this worker is alone
 	deps    *Deps
 	memory  int64 // bytes its flows may take; 0: flow's own limits
 

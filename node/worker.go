@@ -37,6 +37,11 @@ type worker struct {
 	guard  guard
 	now    packet.Time
 
+	news newsroom // nil: there are no other workers
+	lock bool     // news of others may matter for each packet of this block
+	// reached is the number of the last packet of the last block.
+	reached uint64
+
 	extract     *extract.Maker // nil: no files are written
 	extractSaid bool
 	due         packet.Time // of periodic
@@ -91,8 +96,17 @@ func (w *worker) run(ctx context.Context) error {
 		if block, err = w.source.Next(ctx); err != nil {
 			break
 		}
+		if l, ok := w.source.(lockstepper); ok {
+			w.lock = l.Lockstep()
+		}
 		for i := range block {
 			w.frame(&p, &block[i])
+		}
+		if w.news != nil {
+			if n := len(block); n > 0 {
+				w.reached = block[n-1].Seq
+			}
+			w.news.Passed(w.reached, w.hear)
 		}
 		w.tick()
 	}
@@ -122,17 +136,30 @@ func (w *worker) frame(p *packet.Packet, f *capture.Frame) {
 		}
 	}
 	if f.Skip {
+		if w.lock && w.news != nil {
+			w.news.At(f.Seq, f.Time, false, w.hear)
+		}
 		w.table.Advance(f.Time)
 		return
 	}
 	w.count.position.Set(f.Seq)
 	w.count.received.Add(1)
 	decode(p, f)
+	if w.news != nil {
+		w.news.At(f.Seq, f.Time, w.lock && joint(p), w.hear)
+	}
 	for ok := true; ok; ok = p.Next() { // one, but for aggregated wireless frames
 		w.table.Packet(p)
 	}
 	w.count.analyzed.Add(1)
 }
+
+// lockstepper is an extra ability of a source that is shared in one process: it
+// says whether the workers should go through the last block in step.
+type lockstepper interface{ Lockstep() bool }
+
+// hear takes what another worker tells.
+func (w *worker) hear(n builtin.News) { w.policy.Hear(n, w.table) }
 
 // missed counts the packet that an earlier life had taken and not counted yet
 // when it was killed: it was read and never analyzed.
@@ -185,6 +212,9 @@ func (w *worker) answers() {
 // finish ends all connections, waits for the cluster's answers, and hands on
 // all rows.
 func (w *worker) finish() {
+	if w.news != nil {
+		w.news.Finish(w.hear)
+	}
 	w.table.Finish()
 	w.policy.Files.Finish(w.now)
 	if w.stats != nil {

@@ -9,7 +9,7 @@ import (
 
 // ftpProtocol is FTP with ftp.log, and its data connections with files.log.
 func ftpProtocol(b builtin.Base) []analyzer.Factory {
-	log := ftplog.New(ftplog.Default(), ftplog.Deps{Write: b.Open(ftplog.Schema()), Weird: b.Weird})
+	log := ftplog.New(ftplog.Default(), ftplog.Deps{Write: b.Open(ftplog.Schema()), Weird: b.Weird, Board: b.Board})
 	b.Secured.Listen(log.Secured)
 	return []analyzer.Factory{ftp.Factory(ftp.Default(), log.Handler), ftp.DataFactory(b.Files, log.DataHandler)}
 }

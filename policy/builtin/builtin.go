@@ -35,6 +35,7 @@ type Base struct {
 	Weird   func(now packet.Time, name, addl string)
 	Tunnels *tunnel.Log   // the tunnels that proxies open
 	Secured *Secured      // who wants to know where TLS begins
+	Board   *Board        // what goes to the other workers
 	DHCP    dhcplog.Place // where DHCP messages are put together
 	Options Options
 }
@@ -87,10 +88,10 @@ type Env struct {
 	Options  Options
 
 	Files []fileslog.Driver // what looks at files, beside what protocols bring
-	// Expect, if not nil, hears of each connection that an analyzer expects, on
-	// the worker's goroutine: it may be another worker that gets it. Whoever hears
-	// of it there calls flow.Table.Expect on that worker's goroutine.
-	Expect func(analyzer.Expectation)
+	// Tell, if not nil, passes news on to all other workers of the cluster, on the
+	// worker's goroutine; its Data may change when Tell returns. Whoever gets it
+	// there calls Policy.Hear.
+	Tell func(News)
 }
 
 // Policy is the policy of one worker. One goroutine.
@@ -103,7 +104,8 @@ type Policy struct {
 	weird    *weird.Log
 	analyzer *analyzerlog.Log
 	asker    *asker
-	expect   func(analyzer.Expectation)
+	board    *Board
+	text     []byte
 	dhcp     dhcplog.Place
 }
 
@@ -125,7 +127,7 @@ func New(env Env, open Open, protocols []Protocol) *Policy {
 
 		analyzer: analyzerlog.New(open(analyzerlog.Schema())),
 		asker:    newAsker(&env),
-		expect:   env.Expect,
+		board:    &Board{tell: env.Tell, readers: map[string]func(packet.Time, []byte){}},
 		dhcp:     env.DHCP,
 	}
 	if p.dhcp == nil {
@@ -133,7 +135,10 @@ func New(env Env, open Open, protocols []Protocol) *Policy {
 	}
 	log := fileslog.New(fileslog.Default(), open(fileslog.Schema()), env.Files...)
 	p.Files = files.New(files.Default(), log)
-	base := Base{Open: open, Files: p.Files, Log: log, Once: p.asker, Weird: p.odd, Tunnels: p.tunnel, Secured: &Secured{}, DHCP: p.dhcp, Options: env.Options}
+	base := Base{
+		Open: open, Files: p.Files, Log: log, Once: p.asker, Weird: p.odd, Tunnels: p.tunnel, Secured: &Secured{}, Board: p.board,
+		DHCP: p.dhcp, Options: env.Options,
+	}
 	for _, protocol := range protocols {
 		p.Analyzers = append(p.Analyzers, protocol(base)...)
 	}
@@ -171,10 +176,11 @@ func (p *Policy) Tunnel(tn flow.Tunnel) { p.tunnel.Tunnel(tn) }
 // AnalyzerFailed writes a row about an analyzer that was wrong.
 func (p *Policy) AnalyzerFailed(f *flow.Failure) { p.analyzer.Failed(f) }
 
-// Expected passes on which connection an analyzer expects.
-func (p *Policy) Expected(e analyzer.Expectation) {
-	if p.expect != nil {
-		p.expect(e)
+// Expected passes on which connection an analyzer expects at the time now.
+func (p *Policy) Expected(e analyzer.Expectation, now packet.Time) {
+	if !p.board.Alone() {
+		p.text = appendExpectation(p.text[:0], &e)
+		p.board.Tell(expected, now, p.text)
 	}
 }
 

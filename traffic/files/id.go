@@ -16,6 +16,17 @@ type ID struct {
 // IsZero reports whether it is none.
 func (i ID) IsZero() bool { return i == ID{} }
 
+// IDSize is how many bytes an ID has.
+const IDSize = 12
+
+// AppendBytes appends the ID itself, for other processes.
+func (i ID) AppendBytes(b []byte) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(b, i.hi), i.lo)
+}
+
+// IDFromBytes reads what AppendBytes has written, of IDSize bytes.
+func IDFromBytes(b []byte) ID { return ID{binary.BigEndian.Uint32(b), binary.BigEndian.Uint64(b[4:])} }
+
 // newKey makes the key of ids from Zeek's digest_salt.
 func newKey(salt string) [32]byte { return sha256.Sum256([]byte(salt)) }
 

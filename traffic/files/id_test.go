@@ -12,3 +12,10 @@ func TestID(t *testing.T) {
 		}
 	}
 }
+
+func TestIDBytes(t *testing.T) {
+	id := ID{0x01020304, 0xff00000000000005}
+	if b := id.AppendBytes(nil); len(b) != IDSize || IDFromBytes(b) != id {
+		t.Errorf("%v became %v", id, IDFromBytes(b))
+	}
+}

@@ -83,3 +83,59 @@ func TestExpect(t *testing.T) {
 		t.Errorf("%d are expected, %d were shed", d.tb.expected.n, st.ShedExpected)
 	}
 }
+
+// An expectation of another worker may come before the connection, within it or
+// long after.
+func TestLearn(t *testing.T) {
+	b := address("b", false)
+	inner := analyzer.Expectation{Resp: b, RespP: 7, Proto: value.ProtoTCP, Analyzer: "INNER", Timeout: 5}
+	learn := func(d *dialog, ago packet.Time) { d.tb.Learn(inner, d.now-ago) }
+	begin := func() *dialog {
+		d := newDialog(t, nil)
+		d.tb.Advance(d.now)
+		return d
+	}
+	d := begin()
+	learn(d, 0)
+	d.start(false, 7).say(">x").wants("INNER open", "INNER > x", "INNER end", "row ")
+
+	d = begin() // from a worker that is ahead
+	learn(d, -3)
+	d.start(false, 7).say(">x").wants("PORT open", "PORT > x", "PORT end", "row ")
+
+	d = begin().start(false, 7) // behind the SYN: the port's analyzer is not there yet
+	learn(d, 3)
+	d.say(">x").wants("INNER open", "INNER > x", "INNER end", "row ")
+
+	d = begin().start(false, 7) // the connection is older than the expectation
+	learn(d, -1)
+	d.say(">x").wants("PORT open", "PORT > x", "PORT end", "row ")
+
+	inner.RespP = 9999
+	d = begin().start(false, 9999).say(">see").say("<what") // behind the first bytes
+	learn(d, 3)
+	learn(d, 3)
+	d.say(">x").wants("INNER open", "INNER > see", "INNER < what", "INNER > x", "INNER end", "row ")
+
+	d = begin().start(false, 9999).say(">see")
+	for range 120 { // signatures are no longer matched
+		d.say(">more")
+	}
+	learn(d, 3)
+	d.say(">x").wants("INNER open", "INNER gap 483", "INNER > x", "INNER end", "row ")
+}
+
+// The connection is found among those that began last, not among all.
+func TestLearnBounded(t *testing.T) {
+	d := newDialog(t, nil)
+	d.tb.Advance(d.now)
+	for i := range youngConns + 10 {
+		d.start(false, uint16(10000+i))
+	}
+	for _, port := range []uint16{10000, 10000 + youngConns} {
+		d.tb.Learn(analyzer.Expectation{Resp: address("b", false), RespP: port, Proto: value.ProtoTCP, Analyzer: "INNER", Timeout: 500}, 1)
+	}
+	if len(d.out) != 1 || d.out[0] != "INNER open" {
+		t.Errorf("%q, want one that opens", d.out)
+	}
+}

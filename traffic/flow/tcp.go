@@ -214,6 +214,7 @@ func (t *Table) newTCP(k *key, h uint32, srcHi bool, sp, dp uint16, p *packet.Pa
 	}
 	t.timer(slot, c, timerCheck, t.now+packet.Time(t.cfg.Timeouts.TCPSYN))
 	t.attach(slot, c)
+	t.expected.began(slot, c)
 	return slot, c
 }
 

@@ -20,6 +20,7 @@ type endpoint struct {
 type awaited struct {
 	s          *session // whose it is, as long as that has the generation
 	generation uint64
+	uid        string // or of another worker: of that control connection
 	used       packet.Time
 }
 
@@ -38,11 +39,11 @@ func newTable(max int) table { return table{max: max, list: map[endpoint]awaited
 
 // put adds a connection. ok is false if there are too many; n is how many there
 // are.
-func (t *table) put(e endpoint, s *session, now packet.Time) (n int, ok bool) {
-	if now >= t.next {
-		t.next = now + sweepEvery
-		for k, w := range t.list {
-			if w.used+patience <= now {
+func (t *table) put(e endpoint, w awaited) (n int, ok bool) {
+	if w.used >= t.next {
+		t.next = w.used + sweepEvery
+		for k, old := range t.list {
+			if old.used+patience <= w.used {
 				delete(t.list, k)
 			}
 		}
@@ -50,24 +51,24 @@ func (t *table) put(e endpoint, s *session, now packet.Time) (n int, ok bool) {
 	if _, known := t.list[e]; !known && t.max > 0 && len(t.list) >= t.max {
 		return len(t.list), false
 	}
-	t.list[e] = awaited{s, s.generation, now}
+	t.list[e] = w
 	return len(t.list), true
 }
 
-// get returns whose data connection goes to e; s is nil if that session is over.
-func (t *table) get(e endpoint, now packet.Time) (s *session, ok bool) {
-	w, ok := t.list[e]
+// get returns whose data connection goes to e.
+func (t *table) get(e endpoint, now packet.Time) (w awaited, ok bool) {
+	w, ok = t.list[e]
 	if !ok || w.used+patience <= now {
-		return nil, false
+		return awaited{}, false
 	}
-	if w.used != now {
+	if w.used < now {
 		w.used = now
 		t.list[e] = w
 	}
-	if w.s.generation != w.generation {
-		return nil, true
+	if w.s != nil && w.s.generation != w.generation {
+		w.s = nil // that session is over
 	}
-	return w.s, true
+	return w, true
 }
 
 // channel takes what one data connection brings.
@@ -78,7 +79,7 @@ type channel struct {
 
 var _ wire.DataHandler = (*channel)(nil)
 
-func (d *channel) find(c analyzer.Conn) (*session, bool) {
+func (d *channel) find(c analyzer.Conn) (awaited, bool) {
 	id := c.ID()
 	return d.log.expected.get(endpoint{id.Resp, id.RespP}, c.Now())
 }
@@ -92,14 +93,15 @@ func (d *channel) Begin(c analyzer.Conn) {
 
 // Looked implements the analyzer's DataHandler.
 func (d *channel) Looked(c analyzer.Conn, mime string) {
-	s, _ := d.find(c)
-	if s == nil {
-		return
-	}
 	if mime == "" {
 		mime = "<unknown>"
 	}
-	s.mime.put([]byte(mime))
+	switch w, _ := d.find(c); {
+	case w.s != nil:
+		w.s.mime.put([]byte(mime))
+	case w.uid != "":
+		d.log.tellType(w.uid, mime, c.Now())
+	}
 }
 
 // FileHandle implements files.Owner: a connection that nobody expects any more
@@ -117,9 +119,13 @@ func (d *channel) FileHandle(c analyzer.Conn, orig bool, dst []byte) []byte {
 
 // FileOver implements files.Owner.
 func (d *channel) FileOver(c analyzer.Conn, f *files.File) {
-	if s, _ := d.find(c); s != nil {
-		s.fuid = f.ID
-		f.Watcher, f.Mark = s, s.generation
+	switch w, _ := d.find(c); {
+	case w.s != nil:
+		w.s.fuid = f.ID
+		f.Watcher, f.Mark = w.s, w.s.generation
+	case w.uid != "":
+		d.log.tellFile(w.uid, f.ID, c.Now())
+		f.Watcher = distant{d.log, w.uid}
 	}
 }
 
@@ -128,7 +134,9 @@ func (d *channel) FileOver(c analyzer.Conn, f *files.File) {
 func (d *channel) End(c analyzer.Conn) {
 	if d.expected {
 		id := c.ID()
-		delete(d.log.expected.list, endpoint{id.Resp, id.RespP})
+		e := endpoint{id.Resp, id.RespP}
+		delete(d.log.expected.list, e)
+		d.log.tellOver(e, c.Now())
 	}
 	d.expected = false
 }

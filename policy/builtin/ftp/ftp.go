@@ -59,6 +59,7 @@ type Deps struct {
 	Write func(row []value.Value) // rows in the order of Schema, valid until it returns
 	// Weird takes an oddity that belongs to no connection.
 	Weird func(now packet.Time, name, addl string)
+	Board Board // nil: there are no other workers
 }
 
 // Log makes the rows of one worker. One goroutine.
@@ -70,11 +71,20 @@ type Log struct {
 	text     []byte
 	expected table
 	grids    map[string]*session // by UID: those that asked for GSSAPI
+	shared   map[string]*session // by UID: those that other workers know of
+	told     []byte
 }
 
 // New returns a Log.
 func New(cfg Config, deps Deps) *Log {
-	return &Log{cfg: cfg, deps: deps, row: make([]value.Value, numColumns), expected: newTable(cfg.Channels), grids: map[string]*session{}}
+	l := &Log{
+		cfg: cfg, deps: deps, row: make([]value.Value, numColumns), expected: newTable(cfg.Channels),
+		grids: map[string]*session{}, shared: map[string]*session{},
+	}
+	if deps.Board != nil {
+		deps.Board.Listen(news, l.hear)
+	}
+	return l
 }
 
 // Handler returns what one control connection's commands go to; it is what the
@@ -268,11 +278,13 @@ func (s *session) expect(c analyzer.Conn, a wire.Address, passive bool) {
 	if passive {
 		e.Orig = id.Orig
 	}
-	if n, ok := s.log.expected.put(endpoint{e.Resp, e.RespP}, s, c.Now()); !ok {
+	to := endpoint{e.Resp, e.RespP}
+	if n, ok := s.log.expected.put(to, awaited{s: s, generation: s.generation, used: c.Now()}); !ok {
 		s.log.deps.Weird(c.Now(), "FTP_too_many_expected_data_channels", s.log.number(n))
 		return
 	}
 	s.channel, s.hasChannel = dataChannel{passive, e.Orig, e.Resp, e.RespP}, true
+	s.log.tellExpected(s, to, c.Now()) // before the expectation itself
 	if x, ok := c.(analyzer.Expecter); ok {
 		x.Expect(e)
 	}

@@ -19,6 +19,7 @@ type session struct {
 	open       bool
 	logged     bool // a row was written
 	grid       bool // it is among the log's grids
+	shared     bool // and among those that other workers know of
 
 	ts         packet.Time
 	id         analyzer.ID // UID is in uid
@@ -92,6 +93,9 @@ func (s *session) reset() {
 	s.setCurrent(nil)
 	if s.grid {
 		delete(s.log.grids, string(s.uid))
+	}
+	if s.shared {
+		delete(s.log.shared, string(s.uid))
 	}
 	keep := func(b []byte) []byte {
 		if cap(b) > keepText {

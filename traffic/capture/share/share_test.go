@@ -16,7 +16,7 @@ import (
 
 func TestKit(t *testing.T) {
 	capturetest.Run(t, func(t testing.TB, fr []capture.Frame) capture.Source {
-		shares, run := Split(capturetest.Packets(fr, 300), 1)
+		shares, run := Split(capturetest.Packets(fr, 300), 1, nil)
 		done := make(chan struct{})
 		go func() { defer close(done); run(context.Background()) }()
 		t.Cleanup(func() { shares[0].Close(); <-done })
@@ -48,7 +48,7 @@ func read(src capture.Source) (own []uint64, all int, err error) {
 func TestSameShares(t *testing.T) {
 	sample := capturetest.Sample(3000, true)
 	for _, n := range []int{1, 2, 3, 5} {
-		shares, run := Split(capturetest.Poison(capturetest.Packets(sample, 70)), n)
+		shares, run := Split(capturetest.Poison(capturetest.Packets(sample, 70)), n, nil)
 		got := make([][]uint64, n)
 		errs := make([]error, n)
 		var wg sync.WaitGroup
@@ -100,7 +100,7 @@ func TestSameShares(t *testing.T) {
 // others get; one that only waits holds the reader back.
 func TestOneStops(t *testing.T) {
 	sample := capturetest.Sample(3000, false)
-	shares, run := Split(capturetest.Packets(sample, 50), 3)
+	shares, run := Split(capturetest.Packets(sample, 50), 3, nil)
 	done := make(chan error, 1)
 	go func() { done <- run(context.Background()) }()
 	if _, err := shares[1].Next(context.Background()); err != nil {
@@ -139,7 +139,7 @@ func (f failing) Next(ctx context.Context) ([]capture.Frame, error) {
 }
 
 func TestErrorReachesAll(t *testing.T) {
-	shares, run := Split(failing{capturetest.Packets(capturetest.Sample(10, false), 5)}, 4)
+	shares, run := Split(failing{capturetest.Packets(capturetest.Sample(10, false), 5)}, 4, nil)
 	var wg sync.WaitGroup
 	for _, s := range shares {
 		wg.Go(func() {
@@ -159,7 +159,7 @@ func TestErrorReachesAll(t *testing.T) {
 
 func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	shares, run := Split(capturetest.Packets(capturetest.Sample(1000, false), 1), 2)
+	shares, run := Split(capturetest.Packets(capturetest.Sample(1000, false), 1), 2, nil)
 	done := make(chan error, 1)
 	go func() { done <- run(ctx) }()
 	cancel()
@@ -174,7 +174,7 @@ func TestCancel(t *testing.T) {
 }
 
 func TestAllClosed(t *testing.T) {
-	shares, run := Split(capturetest.Packets(capturetest.Sample(1000, false), 1), 2)
+	shares, run := Split(capturetest.Packets(capturetest.Sample(1000, false), 1), 2, nil)
 	done := make(chan error, 1)
 	go func() { done <- run(context.Background()) }()
 	shares[0].Close()

@@ -2,6 +2,7 @@ package share
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"os"
@@ -21,8 +22,12 @@ const blocks = 4
 // and waits for it. The shares get every packet, the end, and any error, after
 // which Next goes on to return it. A share that is closed is no longer waited
 // for; with all closed, run returns. The caller closes src when run is back.
-func Split(src capture.Source, n int) (shares []capture.Source, run func(context.Context) error) {
-	s := &split{src: src, free: make(chan *block, blocks), gone: make(chan struct{})}
+//
+// joint, if not nil, tells TCP ports of protocols by which a share's packets may
+// depend on those of others. A share answers Lockstep for the block it handed out
+// last: whether such a packet is in it, or was not long before.
+func Split(src capture.Source, n int, joint func(a, b uint16) bool) (shares []capture.Source, run func(context.Context) error) {
+	s := &split{src: src, joint: joint, free: make(chan *block, blocks), gone: make(chan struct{})}
 	for range blocks {
 		s.free <- &block{}
 	}
@@ -39,12 +44,15 @@ func Split(src capture.Source, n int) (shares []capture.Source, run func(context
 type block struct {
 	frames []capture.Frame
 	owner  []uint16
+	lock   bool
 	buf    []byte
 	refs   atomic.Int32 // parts that still read it
 }
 
 type split struct {
 	src   capture.Source
+	joint func(a, b uint16) bool
+	until packet.Time // packets before it may depend on others
 	free  chan *block
 	gone  chan struct{} // closed when all parts are
 	parts []*part
@@ -87,7 +95,7 @@ func (s *split) read(ctx context.Context) error {
 		if !b.keep(lender, fr) {
 			b.copy(fr)
 		}
-		b.settle(&p, len(s.parts))
+		s.settle(b, &p)
 		s.hand(b)
 	}
 }
@@ -123,13 +131,39 @@ func (b *block) copy(fr []capture.Frame) {
 	}
 }
 
-// settle decides whose each packet is.
-func (b *block) settle(p *packet.Packet, n int) {
-	b.owner = b.owner[:0]
+// memory is for how many seconds packets may depend on one of a joint port: as
+// long as connections are expected, and some more.
+const memory = 600
+
+// settle decides whose each packet is, and whether some may depend on others.
+func (s *split) settle(b *block, p *packet.Packet) {
+	b.owner, b.lock = b.owner[:0], false
 	for i := range b.frames {
 		f := &b.frames[i]
-		b.owner = append(b.owner, uint16(packet.ShareOf(p, uint16(f.Link), f.Data, f.WireLen, n)))
+		p.IP, p.Payload = nil, nil // to see whether ShareOf decodes
+		b.owner = append(b.owner, uint16(packet.ShareOf(p, uint16(f.Link), f.Data, f.WireLen, len(s.parts))))
+		if s.joint == nil {
+			continue
+		}
+		if from, to, ok := tcpPorts(p, f); ok && s.joint(from, to) {
+			s.until = max(s.until, f.Time+memory)
+		}
+		b.lock = b.lock || f.Time < s.until
 	}
+}
+
+// tcpPorts returns the ports of a frame: p is what ShareOf has left.
+func tcpPorts(p *packet.Packet, f *capture.Frame) (from, to uint16, ok bool) {
+	b := p.Payload
+	if p.IP == nil { // not decoded: Ethernet, and IPv4 without options
+		if len(f.Data) < 38 || f.Data[12] != 8 || f.Data[14] != 0x45 || f.Data[23] != packet.TCP || f.Data[20]&0x1f|f.Data[21] != 0 {
+			return 0, 0, false
+		}
+		b = f.Data[34:]
+	} else if p.Proto != packet.TCP || p.FragOff != 0 || len(b) < 4 {
+		return 0, 0, false
+	}
+	return binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:]), true
 }
 
 // hand gives a block to all open parts. Their queues have room for all blocks
@@ -161,6 +195,7 @@ type part struct {
 	i      int
 	ch     chan *block
 	last   *block // what Next handed out
+	lock   bool   // as it says
 	out    []capture.Frame
 	closed bool // written under s.mu, by the goroutine that uses the part
 	counts
@@ -186,7 +221,7 @@ func (p *part) Next(ctx context.Context) ([]capture.Frame, error) {
 		defer p.s.mu.Unlock()
 		return nil, p.s.err
 	}
-	p.last = b
+	p.last, p.lock = b, b.lock
 	p.out = append(p.out[:0], b.frames...)
 	var n, size uint64
 	for k := range p.out {
@@ -200,6 +235,10 @@ func (p *part) Next(ctx context.Context) ([]capture.Frame, error) {
 	p.bytes.Add(size)
 	return p.out, nil
 }
+
+// Lockstep reports whether packets of the last block may depend on what other
+// shares make of theirs: workers should go through it in step.
+func (p *part) Lockstep() bool { return p.lock }
 
 func (p *part) drop() {
 	if p.last != nil {

@@ -1,0 +1,123 @@
+package ftp
+
+import (
+	"encoding/binary"
+
+	"github.com/picket-nsm/picket/traffic/files"
+	"github.com/picket-nsm/picket/traffic/packet"
+)
+
+// Board tells the logs of other workers what this one knows, and brings what
+// they tell: a data connection may be another worker's than its control
+// connection. What arrives may be anything.
+type Board interface {
+	Alone() bool
+	Tell(kind string, at packet.Time, data []byte)
+	Listen(kind string, read func(at packet.Time, data []byte))
+}
+
+// news is the kind of all that is told: a letter, then what it says.
+const news = "ftp"
+
+const (
+	newsExpected = 'e' // a data connection to come: where to, and the UID of the control connection
+	newsOver     = 'o' // it is over: where to
+	newsFile     = 'f' // it brought a file: the id, and that UID
+	newsType     = 't' // of a type: that, a zero, and that UID
+)
+
+// maxUID is how long a UID may be that others tell.
+const maxUID = 64
+
+func appendEndpoint(b []byte, e endpoint) []byte {
+	return binary.BigEndian.AppendUint16(append(b, e.host[:]...), e.port)
+}
+
+const endpointLen = 18
+
+func parseEndpoint(b []byte) (e endpoint, rest []byte, ok bool) {
+	if len(b) < endpointLen {
+		return e, nil, false
+	}
+	return endpoint{packet.Addr(b[:16]), binary.BigEndian.Uint16(b[16:])}, b[endpointLen:], true
+}
+
+// tellExpected tells of a data connection of s.
+func (l *Log) tellExpected(s *session, e endpoint, now packet.Time) {
+	if l.deps.Board == nil || l.deps.Board.Alone() {
+		return
+	}
+	if !s.shared {
+		s.shared = true
+		l.shared[string(s.uid)] = s
+	}
+	l.told = append(appendEndpoint(append(l.told[:0], newsExpected), e), s.uid...)
+	l.deps.Board.Tell(news, now, l.told)
+}
+
+func (l *Log) tellOver(e endpoint, now packet.Time) {
+	if l.deps.Board != nil {
+		l.told = appendEndpoint(append(l.told[:0], newsOver), e)
+		l.deps.Board.Tell(news, now, l.told)
+	}
+}
+
+// tellFile tells the session with that UID, elsewhere, of the file of a data
+// connection.
+func (l *Log) tellFile(uid string, id files.ID, now packet.Time) {
+	l.told = append(id.AppendBytes(append(l.told[:0], newsFile)), uid...)
+	l.deps.Board.Tell(news, now, l.told)
+}
+
+// tellType tells it of the type.
+func (l *Log) tellType(uid, mime string, now packet.Time) {
+	l.told = append(append(append(append(l.told[:0], newsType), mime...), 0), uid...)
+	l.deps.Board.Tell(news, now, l.told)
+}
+
+// hear takes what another worker tells.
+func (l *Log) hear(at packet.Time, b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	letter, b := b[0], b[1:]
+	switch letter {
+	case newsExpected:
+		if e, uid, ok := parseEndpoint(b); ok && len(uid) <= maxUID {
+			l.expected.put(e, awaited{uid: string(uid), used: at})
+		}
+	case newsOver:
+		if e, _, ok := parseEndpoint(b); ok {
+			delete(l.expected.list, e)
+		}
+	case newsFile:
+		if len(b) < files.IDSize {
+			return
+		}
+		if s := l.shared[string(b[files.IDSize:])]; s != nil {
+			s.fuid = files.IDFromBytes(b)
+		}
+	case newsType:
+		for i, c := range b {
+			if c == 0 {
+				if s := l.shared[string(b[i+1:])]; s != nil {
+					s.mime.put(b[:i])
+				}
+				return
+			}
+		}
+	}
+}
+
+// distant is a session of another worker, as the watcher of its file.
+type distant struct {
+	log *Log
+	uid string
+}
+
+// FileSniffed implements files.Watcher.
+func (d distant) FileSniffed(f *files.File) {
+	if f.MIME != "" {
+		d.log.tellType(d.uid, f.MIME, f.Now())
+	}
+}

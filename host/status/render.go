@@ -177,7 +177,7 @@ func rest(l ledger.Line) string {
 	for _, part := range []struct {
 		n    int64
 		what string
-	}{{int64(dropped), "dropped"}, {int64(lost), "lost"}, {l.Open, "on the way"}, {l.Remainder, "unexplained"}} {
+	}{{int64(l.Handed), "handed to Zeek"}, {int64(dropped), "dropped"}, {int64(lost), "lost"}, {l.Open, "on the way"}, {l.Remainder, "unexplained"}} {
 		if part.n != 0 {
 			out += fmt.Sprintf(" + %d %s", part.n, part.what)
 		}

@@ -75,6 +75,14 @@ func TestRenderFits(t *testing.T) {
 	}
 }
 
+func TestHanded(t *testing.T) {
+	s := example()
+	s.Accounting.RecordTotal = ledger.Line{Produced: 100, Written: 60, Handed: 40}
+	if got := accounting(s); !strings.Contains(got, "records 100 = 60 written + 40 handed to Zeek") {
+		t.Error(got)
+	}
+}
+
 func TestDuration(t *testing.T) {
 	for sec, want := range map[float64]string{
 		0: "0s", 59.9: "59s", 60: "1m", 90: "1m30s", 3599: "59m59s", 3600: "1h00m", 86400: "24h00m", 200000: "2d07h", -1: "0s",

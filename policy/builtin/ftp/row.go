@@ -1,12 +1,7 @@
 package ftp
 
 import (
-	"net/netip"
-	"strconv"
-
-	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/record"
-	"github.com/picket-nsm/picket/zeek/text"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
@@ -87,9 +82,4 @@ func (s *session) write() {
 		row[colFUID] = value.String(value.Borrow(s.log.text))
 	}
 	s.log.deps.Write(row)
-}
-
-func appendEnd(b []byte, a *packet.Addr, p uint16) []byte {
-	b = append(text.AppendAddr(b, netip.AddrFrom16(*a).Unmap()), ':')
-	return strconv.AppendUint(b, uint64(p), 10)
 }

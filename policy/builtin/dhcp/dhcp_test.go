@@ -283,3 +283,37 @@ func TestExact(t *testing.T) {
 		}
 	}
 }
+
+// Whatever another node sends, the manager goes on.
+func FuzzEvent(f *testing.F) {
+	cc := brokerbin.New()
+	for _, m := range []*Message{at(1000, "C1", 7, 1), at(1001, "C2", 7, 99)} {
+		e := toEvent(m, &wire.Msg{Options: []wire.Option{{Code: wire.HostName, Value: []byte("h")}, {Code: wire.ClientID, Value: []byte{1, 2, 3}},
+			{Code: wire.ClientFQDN, Value: []byte("\x00\x00\x00name")}, {Code: wire.Lease, Value: []byte{0, 0, 1, 0}}}})
+		b, err := cc.Append(nil, &e)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+		e.Args = e.Args[:4]
+		if b, err = cc.Append(nil, &e); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, err := cc.Decode(b)
+		if err != nil {
+			return
+		}
+		var rows []string
+		d := NewDesk(collect(&rows))
+		d.Take(&e, time.Unix(1000, 0))
+		d.Take(&e, time.Unix(1001, 0))
+		d.Tick(time.Unix(1020, 0))
+		d.Close(time.Unix(1021, 0))
+		if d.join.Open() != 0 || len(rows) > 2 || d.Dropped() == 0 && len(rows) == 0 {
+			t.Errorf("%d rows, %d open, %d dropped", len(rows), d.join.Open(), d.Dropped())
+		}
+	})
+}

@@ -75,7 +75,7 @@ func (j *Join) Add(m *Message) {
 			j.evict(m.TS)
 		}
 		j.count++
-		t = &transaction{xid: m.XID, n: j.count, begin: m.TS, look: m.TS + firstLook}
+		t = &transaction{xid: m.XID, n: j.count, begin: m.TS, last: m.TS, look: m.TS + firstLook}
 		j.byXID[m.XID] = t
 		heap.Push(&j.looks, t)
 		if t.older = j.young; t.older != nil {
@@ -170,7 +170,8 @@ func addr(a packet.Addr) value.Value {
 
 // add joins a message to a transaction.
 func (t *transaction) add(m *Message) {
-	t.last = m.TS
+	// What comes too late, from a worker far behind, does not turn time back.
+	t.begin, t.last = min(t.begin, m.TS), max(t.last, m.TS)
 	if !slices.Contains(t.uids, m.UID) {
 		t.uids = append(t.uids, m.UID)
 	}

@@ -3,6 +3,8 @@ package telemetry
 import (
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
 	"syscall"
 	"testing"
 	"time"
@@ -14,7 +16,7 @@ import (
 // Prometheus does it: a new look at all ledgers and processes each time. cpu-ms is
 // the processor time of both sides.
 func BenchmarkScrape128(b *testing.B) {
-	c := statustest.New(b, 128)
+	c := statustest.Of(b, 128, func(int) int { return idle(b) })
 	c.Move(1000)
 	s := New(Config{Listen: "127.0.0.1:0"}, Deps{Source: func() (*Snapshot, error) { return Cluster(c.Spool) }})
 	url, err := s.Listen()
@@ -49,6 +51,36 @@ func BenchmarkScrape128(b *testing.B) {
 	b.ReportMetric(float64((cpu(b)-before).Microseconds())/1e3/float64(b.N), "cpu-ms/op")
 	b.ReportMetric(float64(most), "max-ms")
 	b.ReportMetric(float64(size), "gzip-bytes")
+}
+
+// idle starts a process that does nothing, with the memory map of one of ours.
+func idle(b *testing.B) int {
+	b.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), envIdle+"=1")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	})
+	return cmd.Process.Pid
+}
+
+// envIdle has the test binary be such a process.
+const envIdle = "PICKET_TEST_IDLE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(envIdle) != "" {
+		_, _ = io.Copy(io.Discard, os.Stdin) // until the benchmark ends
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
 }
 
 // cpu is the processor time of this process so far.

@@ -333,10 +333,10 @@ func strangers(spool string, st supervisor.State) []string {
 		if err != nil || h.State == ledger.Stopped || time.Since(h.Heartbeat) > time.Minute {
 			continue
 		}
-		if _, err := procinfo.Identity(h.Pid); err != nil {
+		if slices.ContainsFunc(st.Nodes, func(n supervisor.NodeState) bool { return n.Handle.PID == h.Pid }) {
 			continue
 		}
-		if !slices.ContainsFunc(st.Nodes, func(n supervisor.NodeState) bool { return n.Handle.PID == h.Pid }) {
+		if _, err := procinfo.Identity(h.Pid); err == nil {
 			out = append(out, fmt.Sprintf("%s runs with pid %d and no supervisor knows of it", h.Node, h.Pid))
 		}
 	}

@@ -1,6 +1,7 @@
 // Package statustest makes the spool of a cluster that does not run, for tests
 // and benchmarks of what looks at one: the state of a supervisor, and a ledger
-// for each node with counters that move when asked. All nodes are this process.
+// for each node with counters that move when asked. All nodes are this process,
+// or those that the caller has.
 package statustest
 
 import (
@@ -26,12 +27,14 @@ type Cluster struct {
 // New makes one of n nodes: hub, logger, manager, proxy, and workers.
 func New(t testing.TB, n int) *Cluster {
 	t.Helper()
+	return Of(t, n, func(int) int { return os.Getpid() })
+}
+
+// Of makes one whose node i is the process pid(i).
+func Of(t testing.TB, n int, pid func(i int) int) *Cluster {
+	t.Helper()
 	c := &Cluster{Spool: t.TempDir()}
-	id, err := procinfo.Identity(os.Getpid())
-	if err != nil {
-		t.Skip("needs /proc: ", err)
-	}
-	self := engine.Handle{PID: os.Getpid(), Start: id}
+	self := handle(t, os.Getpid())
 	began := time.Now().Add(-time.Minute)
 	st := supervisor.State{Version: 1, Cluster: "made", Run: "r", Phase: supervisor.PhaseUp, Supervisor: self, Started: began, RunStarted: began}
 	for i := range n {
@@ -53,7 +56,7 @@ func New(t testing.TB, n int) *Cluster {
 			c.workers = append(c.workers, l)
 		}
 		st.Nodes = append(st.Nodes, supervisor.NodeState{
-			Name: name, Role: role, Desired: "run", Phase: supervisor.Ready, Since: began, Started: began, Life: 1, Handle: self,
+			Name: name, Role: role, Desired: "run", Phase: supervisor.Ready, Since: began, Started: began, Life: 1, Handle: handle(t, pid(i)),
 		})
 	}
 	s, err := supervisor.OpenSpool(c.Spool)
@@ -65,6 +68,15 @@ func New(t testing.TB, n int) *Cluster {
 		t.Fatal(err)
 	}
 	return c
+}
+
+func handle(t testing.TB, pid int) engine.Handle {
+	t.Helper()
+	id, err := procinfo.Identity(pid)
+	if err != nil {
+		t.Skip("needs /proc: ", err)
+	}
+	return engine.Handle{PID: pid, Start: id}
 }
 
 // Move has each worker k receive k*n packets, and beats all hearts.

@@ -12,6 +12,7 @@ import (
 	"github.com/picket-nsm/picket/traffic/analyzer/mysql"
 	"github.com/picket-nsm/picket/traffic/analyzer/postgresql"
 	"github.com/picket-nsm/picket/traffic/analyzer/rdp"
+	"github.com/picket-nsm/picket/traffic/analyzer/rdpeudp"
 	"github.com/picket-nsm/picket/traffic/analyzer/tls"
 	"github.com/picket-nsm/picket/traffic/analyzer/xmpp"
 )
@@ -38,7 +39,11 @@ func tlsProtocol(b builtin.Base) []analyzer.Factory {
 	return tls.Factories(log.Handler)
 }
 
-// startTLS are protocols that are read only as far as their change to TLS.
+// startTLS are protocols that are read only at their beginning, as far as a
+// change to TLS. RDP has certificates outside TLS, too.
 func startTLS(b builtin.Base) []analyzer.Factory {
-	return []analyzer.Factory{imap.Factory(), xmpp.Factory(), mysql.Factory(), postgresql.Factory(), rdp.Factory(rdpfiles.New(b.Files).Handler)}
+	return []analyzer.Factory{
+		imap.Factory(), xmpp.Factory(), mysql.Factory(), postgresql.Factory(),
+		rdp.Factory(rdpfiles.New(b.Files).Handler), rdpeudp.Factory(),
+	}
 }

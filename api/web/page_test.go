@@ -43,6 +43,9 @@ func open(b *chromium.Browser, url string, nodes int) *chromium.Page {
 
 // TestPage drives the page in a real Chromium.
 func TestPage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: takes half a minute")
+	}
 	b := chromium.Start(t)
 
 	t.Run("shows the cluster, and a node that dies", func(t *testing.T) {

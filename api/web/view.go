@@ -235,17 +235,18 @@ func rate(now, before uint64, dt float64) float64 {
 	return float64(now-before) / dt
 }
 
-// loads compares workers of one source.
+// loads compares workers of one source that do their work.
 func (m *memo) loads(nodes []Node) {
 	sum, count := map[string]float64{}, map[string]int{}
+	works := func(n *Node) bool { return n.Role == "worker" && n.State == string(supervisor.Ready) }
 	for i := range nodes {
-		if n := &nodes[i]; n.Role == "worker" {
+		if n := &nodes[i]; works(n) {
 			sum[n.Source] += m.nodes[n.Name].mean
 			count[n.Source]++
 		}
 	}
 	for i := range nodes {
-		if n := &nodes[i]; n.Role == "worker" && sum[n.Source] > 0 {
+		if n := &nodes[i]; works(n) && sum[n.Source] > 0 {
 			n.Load = m.nodes[n.Name].mean * float64(count[n.Source]) / sum[n.Source]
 		}
 	}

@@ -24,10 +24,7 @@ import (
 // serveDashboard is one attempt to open the dashboard. last is the port of an
 // earlier life.
 func serveDashboard(ctx context.Context, w node.Doorway, cfg node.Web, last int, up func(url string)) error {
-	guard, err := access.New(access.Config{
-		Name: "dashboard", Section: "api.web", Example: "127.0.0.1:" + strconv.Itoa(web.DefaultPort), Secret: "tokens",
-		Listen: cfg.Listen, Cert: cfg.Cert, Key: cfg.Key, ClientCA: cfg.ClientCA, ACL: cfg.ACL, Hosts: cfg.Hosts,
-	}, access.Deps{
+	guard, err := access.New(dashboardAccess(cfg), access.Deps{
 		Log: w.Log, Now: w.Now, Audit: audit.New(cfg.Spool, w.Now), Holder: procinfo.Listener, Via: web.Kind, Last: cmp.Or(last, web.DefaultPort),
 	})
 	if err != nil {
@@ -55,6 +52,14 @@ func serveDashboard(ctx context.Context, w node.Doorway, cfg node.Web, last int,
 	stop()
 	noting.Wait()
 	return err
+}
+
+// dashboardAccess is who comes in there.
+func dashboardAccess(c node.Web) access.Config {
+	return access.Config{
+		Name: "dashboard", Section: "api.web", Example: "127.0.0.1:" + strconv.Itoa(web.DefaultPort), Secret: "tokens",
+		Listen: c.Listen, Cert: c.Cert, Key: c.Key, ClientCA: c.ClientCA, ACL: c.ACL, Hosts: c.Hosts,
+	}
 }
 
 // openFiles are the log files that a logger, whose folder dir is, has open.

@@ -141,6 +141,18 @@ func preflight(in plan.Input) findings {
 			add("ok", "api.websocket.listen", "%s is free", w.Listen)
 		}
 	}
+	if w := plan.Web(c); w.Listen != "" {
+		_, port, _ := net.SplitHostPort(w.Listen)
+		l, err := net.Listen("tcp", w.Listen)
+		if err == nil {
+			l.Close()
+		}
+		if _, bad := access.NewGate(dashboardAccess(w)); bad != nil {
+			add("fail", "api.web", "%v", bad)
+		} else if port != "0" && err != nil && !supervisor.Held(c.Cluster.Spool) {
+			add("warn", "api.web.listen", "%s: %v; the cluster starts without it", w.Listen, err)
+		}
+	}
 	if x := c.API.Control; x.Listen != "" {
 		if _, err := access.NewGate(controlAccess(plan.Control(c))); err != nil {
 			add("fail", "api.control", "%v", err)

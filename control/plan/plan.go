@@ -252,18 +252,23 @@ func metrics(c config.Config, nodes []supervisor.Node) {
 	}
 }
 
+// Web is what the node that serves the dashboard is told.
+func Web(c config.Config) node.Web {
+	w := c.API.Web
+	return node.Web{
+		Listen: w.Listen, Cert: w.Cert, Key: w.Key, ClientCA: w.ClientCA, ACL: c.API.Control.ACL, Hosts: w.Hosts, Spool: c.Cluster.Spool,
+	}
+}
+
 // dashboard has the hub serve the page, or the manager where there is no hub of
 // ours.
 func dashboard(in Input, workers []Worker, nodes []supervisor.Node) {
 	c := in.Config
-	w := c.API.Web
-	if w.Listen == "" {
+	if c.API.Web.Listen == "" {
 		return
 	}
-	web := &node.Web{
-		Listen: w.Listen, Cert: w.Cert, Key: w.Key, ClientCA: w.ClientCA, ACL: c.API.Control.ACL, Hosts: w.Hosts,
-		Spool: c.Cluster.Spool, Sources: map[string]node.Source{},
-	}
+	web := Web(c)
+	web.Sources = map[string]node.Source{}
 	for _, k := range workers {
 		if k.Interface >= 0 {
 			web.Sources[k.Name] = node.Source{Name: strings.TrimPrefix(c.Interfaces[k.Interface].Name, "af_packet::"), Live: true}
@@ -281,7 +286,7 @@ func dashboard(in Input, workers []Worker, nodes []supervisor.Node) {
 	}
 	for i := range nodes {
 		if nodes[i].Role == role {
-			nodes[i].Node.Doors.Web = web
+			nodes[i].Node.Doors.Web = &web
 		}
 	}
 }

@@ -20,6 +20,8 @@ import (
 const (
 	watched   = time.Second
 	unwatched = 5 * time.Second
+	slowest   = 3 * time.Second // while somebody watches; the page calls 4 s old
+	share     = 4               // times a look's time lie between two
 )
 
 // feed looks at the cluster and hands what it sees to all clients. A frame is
@@ -61,10 +63,12 @@ func newFeed(src map[string]Source, look func(*status.Status) (*status.Status, e
 // run looks until ctx ends.
 func (f *feed) run(ctx context.Context) {
 	for {
+		begin := time.Now()
 		f.step()
 		every := unwatched
 		if f.watchers() > 0 {
-			every = watched
+			// Looking at many nodes of a busy machine must not make it busier.
+			every = min(max(watched, share*time.Since(begin)), slowest)
 		}
 		timer := time.NewTimer(every)
 		select {

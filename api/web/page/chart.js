@@ -71,7 +71,7 @@ export class Chart {
       }
       shapes.push([s, y, s.stack ? y.map((v, i) => v - (data[s.key][i] || 0)) : null]);
     }
-    max = this.base * nice(max / this.base);
+    max = this.base * nice(1.04 * max / this.base);
     const Y = (v) => low - (low - top) * v / max;
     while (this.marks.childNodes.length > 2 * shapes.length) this.marks.lastChild.remove();
     while (this.marks.childNodes.length < 2 * shapes.length) this.marks.append(svg("path"));

@@ -2,8 +2,10 @@ package standard
 
 import (
 	"github.com/picket-nsm/picket/policy/builtin"
+	irclog "github.com/picket-nsm/picket/policy/builtin/irc"
 	smtplog "github.com/picket-nsm/picket/policy/builtin/smtp"
 	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/analyzer/irc"
 	"github.com/picket-nsm/picket/traffic/analyzer/pop3"
 	"github.com/picket-nsm/picket/traffic/analyzer/smtp"
 )
@@ -17,4 +19,10 @@ func smtpProtocol(b builtin.Base) []analyzer.Factory {
 // pop3Protocol is POP3, which has no log.
 func pop3Protocol(builtin.Base) []analyzer.Factory {
 	return []analyzer.Factory{pop3.Factory(pop3.Default())}
+}
+
+// ircProtocol is IRC with irc.log, and its direct connections with files.log.
+func ircProtocol(b builtin.Base) []analyzer.Factory {
+	log := irclog.New(irclog.Default(), b.Open(irclog.Schema()))
+	return []analyzer.Factory{irc.Factory(log.Handler), irc.DataFactory(b.Files, log.DataHandler)}
 }

@@ -66,6 +66,7 @@ func Protocols() []builtin.Protocol {
 		socksProtocol,
 		smtpProtocol,
 		pop3Protocol,
+		ircProtocol,
 		startTLS,
 		programs,
 		shares,

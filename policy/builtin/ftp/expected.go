@@ -2,7 +2,6 @@ package ftp
 
 import (
 	"net/netip"
-	"strconv"
 
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/ftp"
@@ -106,23 +105,14 @@ func (d *channel) Looked(c analyzer.Conn, mime string) {
 }
 
 // FileHandle implements files.Owner: a connection that nobody expects any more
-// has no file. The name is built as Zeek's scripts build it, so that the file has
-// the same id there.
+// has no file.
 func (d *channel) FileHandle(c analyzer.Conn, orig bool, dst []byte) []byte {
 	if _, ok := d.find(c); !ok {
 		return dst
 	}
 	id := c.ID()
 	dst = text.AppendDouble(append(dst, "Analyzer::ANALYZER_FTP_DATA"...), float64(id.Start))
-	end := func(a *packet.Addr, p uint16, port string) {
-		dst = append(text.AppendAddr(dst, netip.AddrFrom16(*a).Unmap()), port...)
-		dst = append(strconv.AppendUint(dst, uint64(p), 10), "/tcp"...)
-	}
-	dst = append(dst, "[orig_h="...)
-	end(&id.Orig, id.OrigP, ", orig_p=")
-	dst = append(dst, ", resp_h="...)
-	end(&id.Resp, id.RespP, ", resp_p=")
-	dst = append(dst, ", proto=6, ctx=[]]"...)
+	dst = text.AppendConnID(dst, netip.AddrFrom16(id.Orig).Unmap(), id.OrigP, netip.AddrFrom16(id.Resp).Unmap(), id.RespP, id.Proto)
 	if orig {
 		return append(dst, 'T')
 	}

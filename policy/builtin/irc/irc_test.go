@@ -1,0 +1,173 @@
+package irc
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/picket-nsm/picket/internal/testenv"
+	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
+	wire "github.com/picket-nsm/picket/traffic/analyzer/irc"
+	"github.com/picket-nsm/picket/traffic/files"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+// shelf notes files as they end, one line each.
+type shelf struct{ rec *analyzertest.Recorder }
+
+func (shelf) New(*files.File)     {}
+func (shelf) Sniffed(*files.File) {}
+func (s shelf) Removed(f *files.File) {
+	s.rec.Eventf("file %s %q seen=%d missing=%d type=%s", f.ID, f.Name, f.Seen, f.Missing, f.MIME)
+}
+
+func show(row []value.Value) string {
+	var b strings.Builder
+	for i, v := range row {
+		switch {
+		case i <= colRespP || !v.IsSet():
+		case v.Kind() == value.KindCount:
+			fmt.Fprintf(&b, "%s=%d ", Schema().Fields[i].Name, v.Count())
+		default:
+			fmt.Fprintf(&b, "%s=%q ", Schema().Fields[i].Name, v.Str())
+		}
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// ending forgets what a session has offered when it ends, so that conversations do
+// not touch each other.
+type ending struct {
+	wire.Handler
+	log *Log
+}
+
+func (e ending) End(c analyzer.Conn) {
+	e.Handler.End(c)
+	clear(e.log.expected.list)
+}
+
+func harness(limit int) analyzertest.Harness {
+	return analyzertest.Harness{
+		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
+			log := New(Config{Transfers: limit}, func(row []value.Value) {
+				if !rec.Quiet {
+					rec.Eventf("row %s", show(row))
+				}
+			})
+			return wire.Factory(func() wire.Handler { return ending{log.Handler(), log} })
+		},
+		Allocs: 16,
+		State:  16 << 10,
+	}
+}
+
+func TestKit(t *testing.T) { analyzertest.Run(t, harness(3)) }
+
+func FuzzRows(f *testing.F) { analyzertest.Fuzz(f, harness(3)) }
+
+// end is a connection with an id and a time of its own.
+type end struct {
+	*analyzertest.Recorder
+	id  analyzer.ID
+	all *[]string
+}
+
+func (e end) ID() analyzer.ID        { return e.id }
+func (e end) Confirm(service string) { *e.all = append(*e.all, "confirm "+service) }
+func (e end) Weird(name, addl, _ string) {
+	*e.all = append(*e.all, "weird "+name)
+}
+func (e end) Expect(x analyzer.Expectation) {
+	*e.all = append(*e.all, fmt.Sprintf("expect %d", x.RespP))
+}
+
+// The file of a direct connection is noted in the row of the session that
+// offered it, also when that is over; once.
+func TestTransfer(t *testing.T) {
+	var all []string
+	rec := &analyzertest.Recorder{Quiet: true}
+	log := New(Default(), func(row []value.Value) { all = append(all, "row "+show(row)) })
+	tab := files.New(files.Default(), shelf{rec})
+	control := end{rec, analyzer.ID{UID: "C1", Proto: value.ProtoTCP}, &all}
+	a := wire.Factory(log.Handler).New(value.ProtoTCP)
+	a.Deliver(control, true, []byte("NICK a\r\nPRIVMSG b :\x01DCC SEND f.txt 3221225985 1024 12\x01\r\nPRIVMSG b :\x01DCC SEND g 3221225985 1025\x01\r\nJOIN #x\r\n"))
+	a.End(control)
+	other := wire.Factory(log.Handler).New(value.ProtoTCP) // does not get the same row
+	other.Deliver(control, true, []byte("NICK z\r\n"))
+
+	connect := func(port uint16, data string) {
+		c := end{rec, analyzer.ID{UID: "C2", Proto: value.ProtoTCP, RespP: port}, &all}
+		copy(c.id.Resp[10:], []byte{0xff, 0xff, 192, 0, 2, 1})
+		d := wire.DataFactory(tab, log.DataHandler).New(value.ProtoTCP)
+		d.(analyzer.Opener).Open(c)
+		d.Deliver(c, false, []byte(data))
+		d.End(c)
+	}
+	connect(1024, "hello world\n")
+	connect(1024, "hello again\n")
+	connect(1025, "")
+	connect(1025, "x")
+	want := []string{
+		`row command="NICK" value="a"`,
+		"expect 1024", "expect 1025",
+		`row nick="a" command="JOIN" value="#x" addl="" dcc_file_name="g" dcc_file_size=0`,
+		`row command="NICK" value="z"`,
+		"confirm irc-dcc-data",
+	}
+	var got []string
+	for _, l := range all {
+		if i := strings.Index(l, ` fuid="`); i >= 0 {
+			l = l[:i]
+		}
+		if l != "confirm irc" {
+			got = append(got, l)
+		}
+	}
+	want = append(want, `row nick="a" command="DCC" value="#x" addl="" dcc_file_name="g" dcc_file_size=0 dcc_mime_type="text/plain"`,
+		"confirm irc-dcc-data")
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if len(log.expected.list) != 0 {
+		t.Errorf("%d are still expected", len(log.expected.list))
+	}
+}
+
+// Offers are bounded, and forgotten after some time.
+func TestManyOffers(t *testing.T) {
+	var all []string
+	log := New(Config{Transfers: 100}, func([]value.Value) {})
+	rec := &analyzertest.Recorder{Quiet: true}
+	c := end{rec, analyzer.ID{UID: "C1", Proto: value.ProtoTCP}, &all}
+	a := wire.Factory(log.Handler).New(value.ProtoTCP)
+	for i := range 300 {
+		a.Deliver(c, true, fmt.Appendf(nil, "PRIVMSG b :DCC SEND f 1 %d 1\r\n", i+1))
+	}
+	if n := len(log.expected.list); n != 100 {
+		t.Errorf("%d are expected", n)
+	}
+	if all[len(all)-1] != "weird irc_max_dcc_expected_transfers_exceeded" {
+		t.Error(all[len(all)-1])
+	}
+	if !log.expected.room(100, c.Now()+patience) {
+		t.Error("old ones are not forgotten")
+	}
+}
+
+// The columns are those that real Zeek writes.
+func TestRecordedHeader(t *testing.T) {
+	b, err := os.ReadFile(testenv.Shared(t, "golden", "zeek-logs", "irc-dcc-first-command.pcap", "irc.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range Schema().Fields {
+		got = append(got, f.Name)
+	}
+	if want := "#fields\t" + strings.Join(got, "\t") + "\n"; !strings.Contains(string(b), want) {
+		t.Errorf("%q is not in the recorded log", want)
+	}
+}

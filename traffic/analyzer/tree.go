@@ -37,7 +37,9 @@ type Parent interface {
 }
 
 // Expectation is a connection that an analyzer has read about and that belongs
-// to a known protocol: an FTP data channel.
+// to a known protocol: an FTP data channel. One without an Analyzer, and so
+// without more than a Timeout, says that some may follow: other workers then hold
+// the first bytes of connections for a moment, in case one of theirs is meant.
 type Expectation struct {
 	Orig     packet.Addr // who will start it; zero: anybody
 	Resp     packet.Addr

@@ -53,6 +53,7 @@ type seen struct {
 	chunks     uint16       // in how many pieces
 	used       uint16       // bytes in the last block
 	head, tail uint32       // blocks of what passed
+	over       bool         // nothing is matched any more: it is kept for an expectation
 }
 
 // block holds some of the bytes that passed. A piece begins with four bytes: its
@@ -173,6 +174,13 @@ func (t *Table) detect(c *conn, det *uint32, parent uint32, proto value.Proto, o
 		*t.seen.get(*det) = seen{}
 	}
 	d := t.seen.get(*det)
+	if d.over {
+		on = t.hold(c, d, orig, data, n)
+		if !on {
+			t.forget(det)
+		}
+		return on, false
+	}
 	l := look{c: c, sigs: t.detection(proto), d: d, parent: parent, proto: proto, orig: orig, data: data}
 	cfg := &t.cfg.Detection
 	d.chunks++
@@ -193,11 +201,15 @@ func (t *Table) detect(c *conn, det *uint32, parent uint32, proto value.Proto, o
 		t.match(&l)
 		over = over || proto == value.ProtoTCP && d.hopeless(l.sigs)
 	}
-	if over || !t.remember(d, kind, kept) {
-		t.forget(det)
-		return false, l.found
+	if !over && t.remember(d, kind, kept) {
+		return true, l.found
 	}
-	return true, l.found
+	if over && parent == 0 && !l.found && t.hold(c, d, orig, data, n) {
+		d.over = true
+		return true, false
+	}
+	t.forget(det)
+	return false, l.found
 }
 
 // hopeless reports that nothing that may follow in a stream can match.

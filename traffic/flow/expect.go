@@ -22,6 +22,7 @@ type expected struct {
 	sweep int         // at how many expired ones are looked for
 	next  packet.Time // before that nobody looks again
 
+	alert packet.Time           // until then other workers may tell of connections
 	young [youngConns]youngConn // TCP connections that began last, as a ring
 	at    int                   // where the next one goes
 }
@@ -29,6 +30,15 @@ type expected struct {
 // youngConns is among how many connections an expectation that comes late finds
 // the one it was made for.
 const youngConns = 1 << 10
+
+// While other workers may tell of connections, what passes on those that nothing
+// was found on is held so long (seconds), as far as it is so many bytes and
+// pieces.
+const (
+	holdTime   = 0.05
+	holdBytes  = 128 << 10
+	holdChunks = 1 << 10
+)
 
 type youngConn struct{ slot, gen uint32 }
 
@@ -53,7 +63,11 @@ func (t *Table) Expect(e analyzer.Expectation) { t.expect(&e, t.now) }
 // by packets. It may come late: then the connection is looked for among those
 // that began last. Its analyzer gets what signatures are still matched on; where
 // that is over, it is told of a gap. Learn is not for use within a call.
+// Without an analyzer it only says that some may be told of for so long.
 func (t *Table) Learn(e analyzer.Expectation, since packet.Time) {
+	if e.Timeout > 0 && e.Timeout <= maxAlert {
+		t.expected.alert = max(t.expected.alert, since+packet.Time(e.Timeout))
+	}
 	factory, ok := t.expect(&e, since)
 	if !ok || e.Proto != value.ProtoTCP {
 		return
@@ -74,6 +88,34 @@ func (t *Table) Learn(e analyzer.Expectation, since packet.Time) {
 			t.attachLate(y.slot, c, factory)
 		}
 	}
+}
+
+// maxAlert is the longest that an alert lasts, in seconds.
+const maxAlert = 3600
+
+// hold keeps bytes, or a gap of n, of a young connection that nothing was found
+// on. It reports false if they are not to be kept.
+func (t *Table) hold(c *conn, d *seen, orig bool, data []byte, n uint64) bool {
+	if t.now >= t.expected.alert || t.now >= c.start+holdTime || c.key.proto() != packet.TCP {
+		return false
+	}
+	if d.over { // else this piece is counted already
+		d.chunks++
+		d.size += uint32(len(data))
+	}
+	if d.chunks > holdChunks || d.size > holdBytes || c.side != 0 && len(t.sides.get(c.side).analyzers) > 0 {
+		return false
+	}
+	kind := byte(0)
+	if orig {
+		kind = pieceOrig
+	}
+	if data == nil {
+		var gap [8]byte
+		binary.BigEndian.PutUint64(gap[:], n)
+		return t.remember(d, kind|pieceGap, gap[:])
+	}
+	return t.remember(d, kind, data)
 }
 
 // began notes a TCP connection for expectations that come late.
@@ -104,6 +146,10 @@ func (t *Table) attachLate(slot uint32, c *conn, factory int) {
 			}
 			return !s.analyzers[n-1].dead
 		})
+		if t.seen.get(c.det).over { // it was held for this
+			c.flags &^= flagDetect
+			t.forget(&c.det)
+		}
 		return
 	}
 	tc := t.tcps.get(c.tcp)

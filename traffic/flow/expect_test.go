@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/picket-nsm/picket/traffic/analyzer"
@@ -138,4 +139,41 @@ func TestLearnBounded(t *testing.T) {
 	if len(d.out) != 1 || d.out[0] != "INNER open" {
 		t.Errorf("%q, want one that opens", d.out)
 	}
+}
+
+// Once a worker has said that connections will be told of, what passes on those
+// that nothing was found on is held for a moment.
+func TestLearnHeld(t *testing.T) {
+	b := address("b", false)
+	inner := analyzer.Expectation{Resp: b, RespP: 9999, Proto: value.ProtoTCP, Analyzer: "INNER", Timeout: 5}
+	long := strings.Repeat("x", 1200)
+	begin := func(alert bool) *dialog {
+		d := newDialog(t, nil)
+		d.tb.Advance(d.now)
+		if alert {
+			d.tb.Learn(analyzer.Expectation{Timeout: 5}, d.now)
+		}
+		return d.start(false, 9999)
+	}
+	shown := "xxxxxxxxxxxxxxxxxxxx... (1200)"
+	d := begin(true).say(">" + long)
+	d.tb.Learn(inner, d.now-1)
+	d.say("<y").wants("INNER open", "INNER > "+shown, "INNER < y", "INNER end", "row ")
+
+	d = begin(false).say(">" + long) // nobody had said so
+	d.tb.Learn(inner, d.now-1)
+	d.say("<y").wants("INNER open", "INNER gap 1200", "INNER < y", "INNER end", "row ")
+
+	d = begin(true).say(">" + long).say("<y").say("<z") // too late
+	d.now += 1
+	d.say("<z")
+	d.tb.Learn(inner, d.now-2)
+	d.say("<y").wants("INNER open", "INNER gap 1200", "INNER gap 3", "INNER < y", "INNER end", "row ")
+
+	d = begin(true).say(">" + long + " also") // it was found
+	d.tb.Learn(inner, d.now-1)
+	d.say("<y").wants("ALSO open", "ALSO > xxxxxxxxxxxxxxxxxxxx... (1205)", "INNER open", "INNER gap 1205", "ALSO < y", "INNER < y",
+		"ALSO end", "INNER end", "row ")
+	d = begin(true).say(">" + long) // and nobody told: nothing is left behind
+	d.wants("row ")
 }

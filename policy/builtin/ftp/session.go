@@ -83,6 +83,9 @@ func (s *session) begin(c analyzer.Conn) {
 	s.cwd = append(s.cwd[:0], '.')
 	s.unknown.name = append(s.unknown.name[:0], "<unknown>"...)
 	s.addPending(c, []byte("<init>"), nil)
+	if x, ok := c.(analyzer.Expecter); ok && s.log.deps.Board != nil && !s.log.deps.Board.Alone() {
+		x.Expect(analyzer.Expectation{Timeout: patience}) // data connections may follow
+	}
 }
 
 // reset makes the session ready for another connection; small buffers are kept.

@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/picket-nsm/picket/internal/natsd"
 )
 
 // TestEventsSettle: nodes that publish to each other are killed, stopped, drowned
@@ -84,39 +87,7 @@ func settle(t *testing.T, kind string) {
 		}
 	}
 
-	// Announcements tell the last numbers; then all must be exact.
-	check := func(say func(string, ...any)) bool {
-		ok := true
-		books := map[string]map[string]uint64{}
-		for _, n := range names {
-			books[n] = booksOf(t, dir, n)
-		}
-		for _, from := range names {
-			topic := now[from].topic
-			b := books[from]
-			produced, refused := b["events.produced."+topic], b["events.refused."+topic]
-			if tried := b["app.tried."+topic]; tried != produced+refused || produced == 0 {
-				ok = false
-				say("%s: tried %d, produced %d, refused %d", topic, tried, produced, refused)
-			}
-			for _, to := range names {
-				r := books[to]
-				if to == from {
-					continue
-				}
-				d, l, u := r["events.delivered."+topic], r["events.lost."+topic], r["events.unheard."+topic]
-				if produced != d+l+u || r["app.got."+topic] != d {
-					ok = false
-					say("%s at %s: produced %d = %d delivered + %d lost + %d unheard + %d; the handler saw %d", topic, to, produced, d, l, u, int64(produced-d-l-u), r["app.got."+topic])
-				}
-			}
-		}
-		return ok
-	}
-	for end := time.Now().Add(25 * time.Second); !check(func(string, ...any) {}) && time.Now().Before(end); {
-		time.Sleep(200 * time.Millisecond)
-	}
-	check(t.Errorf)
+	settled(t, dir, now)
 
 	// What the killed one had produced and nobody has died with it: at most what its
 	// queues held.
@@ -146,4 +117,103 @@ func settle(t *testing.T, kind string) {
 	for _, n := range names {
 		now[n].leave()
 	}
+}
+
+// settled waits until the books of all loads agree to the last event: each that
+// one has produced in its life of now is at each of the others delivered, lost, or
+// from before it listened.
+func settled(t *testing.T, dir string, now map[string]*life) {
+	t.Helper()
+	names := slices.Sorted(maps.Keys(now))
+	check := func(say func(string, ...any)) bool {
+		ok := true
+		books := map[string]map[string]uint64{}
+		for _, n := range names {
+			books[n] = booksOf(t, dir, n)
+		}
+		for _, from := range names {
+			topic := now[from].topic
+			b := books[from]
+			produced, refused := b["events.produced."+topic], b["events.refused."+topic]
+			if tried := b["app.tried."+topic]; tried != produced+refused || produced == 0 {
+				ok = false
+				say("%s: tried %d, produced %d, refused %d", topic, tried, produced, refused)
+			}
+			for _, to := range names {
+				r := books[to]
+				if to == from {
+					continue
+				}
+				d, l, u := r["events.delivered."+topic], r["events.lost."+topic], r["events.unheard."+topic]
+				if produced != d+l+u || r["app.got."+topic] != d {
+					ok = false
+					say("%s at %s: produced %d = %d delivered + %d lost + %d unheard + %d; the handler saw %d", topic, to, produced, d, l, u, int64(produced-d-l-u), r["app.got."+topic])
+				}
+			}
+		}
+		return ok
+	}
+	// Announcements tell the last numbers; then all must be exact.
+	for end := time.Now().Add(25 * time.Second); !check(func(string, ...any) {}) && time.Now().Before(end); {
+		time.Sleep(200 * time.Millisecond)
+	}
+	check(t.Errorf)
+}
+
+// TestNATSCluster: three NATS servers, Debian's, as one cluster. Each is killed and
+// comes back. The nodes go on with another one: what is published meanwhile is late
+// by no more than the time to reconnect, and what is lost is counted to the last
+// event.
+func TestNATSCluster(t *testing.T) {
+	servers := natsd.Cluster(t, 3)
+	var urls []string
+	for _, s := range servers {
+		urls = append(urls, s.URL("nats"))
+	}
+	url, dir, env := strings.Join(urls, ","), t.TempDir(), []string{"BUSNODE_OPEN=1"}
+	now := map[string]*life{}
+	for i := range 4 { // on three servers
+		name := fmt.Sprintf("worker-%d", i+1)
+		now[name] = &life{topic: "load." + name + ".1", member: launch(t, env, "load", url, name, dir, "1")}
+		now[name].line()
+	}
+	ear := launch(t, env, "ear", url, classes)
+	ear.line()
+	probe := launch(t, env, "probe", url, "1000", classes)
+	probe.line()
+	time.Sleep(time.Second)
+	var h heard
+	ear.json("", &h)
+	before := h.Lost
+	// The client tries another server after 50 ms, a little later by chance.
+	const reconnect = time.Second
+	for i, s := range servers {
+		s.Kill()
+		time.Sleep(2 * time.Second)
+		s.Start(t)
+		time.Sleep(time.Second)
+		ear.json("", &h)
+		t.Logf("server %d killed: %d events, median %s, at the latest %s, %d lost", i, h.N, h.Median, h.Max, h.Lost-before)
+		before = h.Lost
+		if h.N == 0 || h.Max > 5*reconnect {
+			t.Errorf("server %d killed: %d events, late by up to %s", i, h.N, h.Max)
+		}
+	}
+	for n := range now {
+		if s := now[n].ask(""); s != "quiet" {
+			t.Errorf("%s says %q", n, s)
+		}
+	}
+	settled(t, dir, now)
+	for name, n := range now {
+		b := booksOf(t, dir, name)
+		for _, o := range now {
+			if o != n {
+				t.Logf("%s of %s: %d delivered, %d lost", name, o.topic, b["events.delivered."+o.topic], b["events.lost."+o.topic])
+			}
+		}
+		n.leave()
+	}
+	probe.leave()
+	ear.leave()
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,4 +73,38 @@ func (s *Server) Start(t testing.TB) {
 func (s *Server) Kill() {
 	_ = s.cmd.Process.Kill()
 	_ = s.cmd.Wait()
+}
+
+// Cluster starts n servers that are one NATS cluster, as New would each.
+func Cluster(t testing.TB, n int) []*Server {
+	t.Helper()
+	bin := testenv.NeedTool(t, "nats-server")
+	ports := make([]int, 2*n)
+	var held []net.Listener
+	for i := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		held, ports[i] = append(held, l), l.Addr().(*net.TCPAddr).Port
+	}
+	var routes []string
+	for _, p := range ports[n:] {
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", p))
+	}
+	for _, l := range held {
+		l.Close()
+	}
+	var all []*Server
+	for i := range n {
+		s := &Server{bin: bin, port: ports[i], conf: filepath.Join(t.TempDir(), "nats.conf")}
+		conf := fmt.Sprintf("listen: 127.0.0.1:%d\nserver_name: n%d\ncluster { name: picket, listen: 127.0.0.1:%d, routes: [%s] }\n", ports[i], i, ports[n+i], strings.Join(routes, ", "))
+		if err := os.WriteFile(s.conf, []byte(conf), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.Start(t)
+		t.Cleanup(s.Kill)
+		all = append(all, s)
+	}
+	return all
 }

@@ -9,6 +9,8 @@
 //	busnode load URL NAME DIR LIFE             publishes and counts in a ledger until its input ends
 //	busnode probe URL RATE TOPIC,TOPIC         publishes the time; commands on its input
 //	busnode ear URL TOPIC,TOPIC                tells how late it arrives; a line for each on its input
+//	busnode logger URL DIR                     writes rows to DIR until its input ends
+//	busnode rows URL DIR N                     makes N rows of conn.log, prints the rate
 //	busnode fan URL SUBSCRIBERS N              publishes N events to as many subscribers
 package main
 
@@ -42,7 +44,7 @@ func main() {
 }
 
 func run(args []string) error {
-	need := map[string]int{"hub": 3, "sub": 4, "pub": 6, "fan": 4, "load": 5, "probe": 4, "ear": 3}
+	need := map[string]int{"hub": 3, "sub": 4, "pub": 6, "fan": 4, "load": 5, "probe": 4, "ear": 3, "logger": 3, "rows": 4}
 	if len(args) == 0 || len(args) != need[args[0]] {
 		return fmt.Errorf("want a role and its arguments: see the comment of the program")
 	}
@@ -58,6 +60,10 @@ func run(args []string) error {
 		return sub(args[1], args[2], number(args[3]))
 	case "load":
 		return load(args[1], args[2], args[3], args[4])
+	case "logger":
+		return takeRows(args[1], args[2])
+	case "rows":
+		return makeRows(args[1], args[2], number(args[3]))
 	case "probe":
 		return probe(args[1], number(args[2]), strings.Split(args[3], ","))
 	case "ear":
@@ -129,8 +135,13 @@ func hub(kind string, port int) error {
 // connect makes a node's end of the bus.
 func connect(url, name, id string) (backend.Driver, error) {
 	if xpub, xsub, ok := strings.Cut(url, ",tcp:"); ok {
-		return zeromq.New(zeromq.Config{Name: name, ID: id, ConnectXSUB: xpub, ConnectXPUB: "tcp:" + xsub,
-			Outbox: setting("OUTBOX", 0), OnloopQueueHWM: setting("INBOX", 0)}, zeromq.Deps{Codec: brokerbin.New()})
+		cfg := zeromq.Config{Name: name, ID: id, ConnectXSUB: xpub, ConnectXPUB: "tcp:" + xsub, Outbox: setting("OUTBOX", 0), OnloopQueueHWM: setting("INBOX", 0)}
+		if at := os.Getenv("BUSNODE_LOGGER"); at != "" && name == theLogger {
+			cfg.ListenLog = []string{at}
+		} else if at != "" {
+			cfg.Loggers = []zeromq.Logger{{Name: theLogger, Endpoint: at}}
+		}
+		return zeromq.New(cfg, zeromq.Deps{Codec: brokerbin.New()})
 	}
 	cfg := nats.Config{Cluster: "bench", ID: id, URL: url, User: "node", Password: password, Outbox: setting("OUTBOX", 0), Events: setting("INBOX", 0)}
 	if os.Getenv("BUSNODE_OPEN") != "" {

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/picket-nsm/picket/bus/backend"
+	"github.com/picket-nsm/picket/internal/ledger"
+	"github.com/picket-nsm/picket/logs/batch"
+	"github.com/picket-nsm/picket/logs/logger"
+	"github.com/picket-nsm/picket/logs/ship"
+	"github.com/picket-nsm/picket/logs/sink/tsv"
+	"github.com/picket-nsm/picket/zeek/record"
+	"github.com/picket-nsm/picket/zeek/value"
+)
+
+// theLogger is the name of the only one.
+const theLogger = "logger-1"
+
+// conn is a row with the columns of conn.log.
+func conn() (*record.Schema, []value.Value) {
+	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
+	s := record.New("Conn::LOG", "conn",
+		f("ts", value.KindTime), f("uid", value.KindString), f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
+		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort), f("proto", value.KindEnum), f("service", value.KindString),
+		f("duration", value.KindInterval), f("orig_bytes", value.KindCount), f("resp_bytes", value.KindCount),
+		f("conn_state", value.KindString), f("local_orig", value.KindBool), f("local_resp", value.KindBool),
+		f("missed_bytes", value.KindCount), f("history", value.KindString), f("orig_pkts", value.KindCount),
+		f("orig_ip_bytes", value.KindCount), f("resp_pkts", value.KindCount), f("resp_ip_bytes", value.KindCount),
+		f("ip_proto", value.KindCount))
+	a, b := value.Addr(netip.MustParseAddr("192.168.10.20")), value.Addr(netip.MustParseAddr("203.0.113.77"))
+	return s, []value.Value{
+		value.Time(1_700_000_000.123456), value.String("CHhAvVGS1DHFjwGM9"), a, value.Port(54321, value.ProtoTCP),
+		b, value.Port(443, value.ProtoTCP), value.Enum("tcp"), value.String("ssl"), value.Interval(1.5), value.Count(1234),
+		value.Count(56789), value.String("SF"), value.Bool(true), value.Bool(false), value.Count(0), value.String("ShADadFf"),
+		value.Count(12), value.Count(1800), value.Count(50), value.Count(60000), value.Count(6),
+	}
+}
+
+// life runs a driver until stop, which waits.
+func life(bus backend.Driver) (stop func(), err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := bus.Run(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "busnode:", err)
+		}
+	})
+	limit, done := context.WithTimeout(context.Background(), 20*time.Second)
+	defer done()
+	return func() { cancel(); wg.Wait() }, bus.Flush(limit)
+}
+
+// takeRows is a logger that writes to dir until its input ends.
+func takeRows(url, dir string) error {
+	books, err := ledger.Create(filepath.Join(dir, theLogger), theLogger, "logger", uint64(time.Now().UnixNano()))
+	if err != nil {
+		return err
+	}
+	bus, err := connect(url, theLogger, theLogger+"-id")
+	if err != nil {
+		return err
+	}
+	cfg := logger.Default()
+	cfg.Dir, cfg.Format = dir, tsv.Factory()
+	l, err := logger.New(cfg, logger.Deps{Ledger: books, LedgerDir: filepath.Join(dir, theLogger), Answer: func(a logger.Answer) {
+		_ = bus.Ack(backend.Ack{Logger: a.Logger, Producer: a.Producer, Start: a.Start, Seq: a.Seq, Err: a.Refusal}) // lost: sent again
+	}})
+	if err != nil {
+		return err
+	}
+	if err := bus.Listen(theLogger, l.Receive); err != nil {
+		return err
+	}
+	stop, err := life(bus)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = l.Run(ctx) })
+	fmt.Println("ready")
+	lines(func(string) {})
+	cancel()
+	wg.Wait()
+	stop()
+	fmt.Printf("logger %s\n", cpu())
+	return books.Close()
+}
+
+// makeRows is a worker that makes n conn rows, and waits until all are written.
+func makeRows(url, dir string, n int) error {
+	const name = "worker-1"
+	books, err := ledger.Create(filepath.Join(dir, name), name, "worker", uint64(time.Now().UnixNano()))
+	if err != nil {
+		return err
+	}
+	bus, err := connect(url, name, name+"-id")
+	if err != nil {
+		return err
+	}
+	cfg := ship.Default()
+	cfg.Block = true
+	s := ship.New(cfg, ship.Deps{Ledger: books, Carrier: bus})
+	if err := bus.Acks(name, func(a backend.Ack) { s.Acked(a.Logger, a.Start, a.Seq, a.Err) }); err != nil {
+		return err
+	}
+	stop, err := life(bus)
+	if err != nil {
+		return err
+	}
+	b := batch.New(batch.Default(), batch.Deps{Ledger: books, Out: s.Offer, Limit: bus.Limit})
+	schema, row := conn()
+	stream, err := b.Stream(schema)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() { s.Run(ctx) })
+	s.Loggers([]string{theLogger})
+	start := time.Now()
+	for range n {
+		stream.Write(row)
+	}
+	b.Flush()
+	if err := s.Drain(context.Background()); err != nil {
+		return err
+	}
+	fmt.Printf("%.0f rows/s; worker %s\n", float64(n)/time.Since(start).Seconds(), cpu())
+	cancel()
+	wg.Wait()
+	stop()
+	return books.Close()
+}

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -36,12 +37,12 @@ func TestNgtcp2(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			whole := 0
-			for range 8 {
+			for range 5 {
 				if c.run(t) {
 					whole++
 				}
 			}
-			t.Logf("%d of 8 conversations had no cleared bit", whole)
+			t.Logf("%d of 5 conversations had no cleared bit", whole)
 		})
 	}
 }
@@ -136,14 +137,14 @@ func request(t *testing.T, args []string) []byte {
 	return out
 }
 
-// await waits until a port is taken.
+// await waits until somebody listens on a port. Listening there ourselves would be
+// in the server's way.
 func await(t *testing.T, addr *net.UDPAddr) {
-	for range 1000 {
-		l, err := net.ListenUDP("udp4", addr)
-		if err != nil {
+	mark := fmt.Appendf(nil, "0100007F:%04X ", addr.Port)
+	for range 2000 {
+		if b, err := os.ReadFile("/proc/net/udp"); err != nil || bytes.Contains(b, mark) {
 			return
 		}
-		l.Close()
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("gtlsserver does not listen")

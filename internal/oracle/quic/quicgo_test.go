@@ -232,6 +232,7 @@ func (p *peers) talk(t *testing.T) (client, server *diary, flows []*Flow) {
 		client = &diary{}
 		return client
 	}
+	p.server.HandshakeIdleTimeout, p.client.HandshakeIdleTimeout = 20*time.Second, 20*time.Second // the machine may be busy
 	tr := &quic.Transport{Conn: socket, VerifySourceAddress: func(net.Addr) bool { return p.retry }}
 	defer tr.Close()
 	l, err := tr.ListenEarly(serverTLS, &p.server)

@@ -23,6 +23,6 @@ func pop3Protocol(builtin.Base) []analyzer.Factory {
 
 // ircProtocol is IRC with irc.log, and its direct connections with files.log.
 func ircProtocol(b builtin.Base) []analyzer.Factory {
-	log := irclog.New(irclog.Default(), b.Open(irclog.Schema()))
+	log := irclog.New(irclog.Default(), b.Open(irclog.Schema()), b.Board)
 	return []analyzer.Factory{irc.Factory(log.Handler), irc.DataFactory(b.Files, log.DataHandler)}
 }

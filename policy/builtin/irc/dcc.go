@@ -17,7 +17,8 @@ type endpoint struct {
 
 // awaited is a direct connection to come, or under way.
 type awaited struct {
-	i    *info
+	i    *info  // whose it is; nil: another worker's
+	name string // then: of the file
 	used packet.Time
 }
 
@@ -43,16 +44,16 @@ func (t *table) room(limit int, now packet.Time) bool {
 	return limit <= 0 || len(t.list) < limit
 }
 
-func (t *table) get(e endpoint, now packet.Time) *info {
-	w, ok := t.list[e]
+func (t *table) get(e endpoint, now packet.Time) (w awaited, ok bool) {
+	w, ok = t.list[e]
 	if !ok || w.used+patience <= now {
-		return nil
+		return awaited{}, false
 	}
-	if w.used != now {
+	if w.used < now {
 		w.used = now
 		t.list[e] = w
 	}
-	return w.i
+	return w, true
 }
 
 // channel takes what one direct connection brings.
@@ -60,14 +61,13 @@ type channel struct {
 	log      *Log
 	expected bool // it was when it began
 	to       endpoint
-	i        *info // whose file it is
 }
 
 // Begin implements the analyzer's DataHandler.
 func (d *channel) Begin(c analyzer.Conn) {
 	id := c.ID()
 	d.to = endpoint{id.Resp, id.RespP}
-	if d.expected = d.log.expected.get(d.to, c.Now()) != nil; d.expected {
+	if _, d.expected = d.log.expected.get(d.to, c.Now()); d.expected {
 		c.Confirm("irc-dcc-data")
 	}
 }
@@ -85,12 +85,18 @@ func (d *channel) FileHandle(c analyzer.Conn, orig bool, dst []byte) []byte {
 
 // FileOver implements files.Owner.
 func (d *channel) FileOver(c analyzer.Conn, f *files.File) {
-	if d.i = d.log.expected.get(d.to, c.Now()); d.i == nil {
+	w, ok := d.log.expected.get(d.to, c.Now())
+	switch {
+	case !ok:
 		return
-	}
-	d.i.file = f.ID
-	if d.i.fileName.set {
-		f.Name, f.HasName = string(d.i.fileName.b), true
+	case w.i == nil:
+		f.Name, f.HasName = w.name, true
+		d.log.tell(newsFile, d.to, c.Now(), f.ID.AppendBytes(nil))
+	default:
+		w.i.file = f.ID
+		if w.i.fileName.set {
+			f.Name, f.HasName = string(w.i.fileName.b), true
+		}
 	}
 	f.Watcher = d
 }
@@ -98,28 +104,24 @@ func (d *channel) FileOver(c analyzer.Conn, f *files.File) {
 // FileSniffed implements files.Watcher: the row is written when the type is known,
 // or known not to be told.
 func (d *channel) FileSniffed(f *files.File) {
-	if d.i != nil && f.MIME != "" {
-		d.i.fileType.put([]byte(f.MIME))
+	w, ok := d.log.expected.get(d.to, f.Now())
+	switch {
+	case !ok:
+	case w.i == nil:
+		d.log.tell(newsType, d.to, f.Now(), []byte(f.MIME))
+		delete(d.log.expected.list, d.to)
+	default:
+		d.log.arrived(d.to, w.i, []byte(f.MIME))
+		d.log.tell(newsOver, d.to, f.Now(), nil)
 	}
-	i := d.log.expected.get(d.to, f.Now())
-	if i == nil {
-		return
-	}
-	command := i.command
-	i.command = field{set: true, b: []byte("DCC")}
-	d.log.emit(i)
-	if len(command.b) > 0 && command.set {
-		i.command = command
-	}
-	i.fileName.set, i.fileType.set, i.hasSize = false, false, false
-	delete(d.log.expected.list, d.to)
 }
 
 // End implements the analyzer's DataHandler: the next connection there is another
 // one.
-func (d *channel) End(analyzer.Conn) {
+func (d *channel) End(c analyzer.Conn) {
 	if d.expected {
 		delete(d.log.expected.list, d.to)
+		d.log.tell(newsOver, d.to, c.Now(), nil)
 	}
 	*d = channel{log: d.log}
 }

@@ -77,12 +77,19 @@ type Log struct {
 	text     []byte
 	free     []*info
 	expected table
+	board    Board
+	told     []byte
 }
 
 // New returns a Log that hands its rows to write, in the order of Schema. A row
-// and its strings are valid until write returns.
-func New(cfg Config, write func(row []value.Value)) *Log {
-	return &Log{cfg: cfg, write: write, expected: table{list: map[endpoint]awaited{}}}
+// and its strings are valid until write returns. board may be nil: there are no
+// other workers.
+func New(cfg Config, write func(row []value.Value), board Board) *Log {
+	l := &Log{cfg: cfg, write: write, expected: table{list: map[endpoint]awaited{}}, board: board}
+	if board != nil {
+		board.Listen(news, l.hear)
+	}
+	return l
 }
 
 // Handler returns what one connection's commands go to; it is what the IRC factory
@@ -197,7 +204,8 @@ func (s *session) DCC(c analyzer.Conn, d *wire.DCC) {
 	}
 	i.fileName.put(d.Argument)
 	i.fileSize, i.hasSize, i.shared = d.Size, true, true
-	s.log.expected.list[e] = awaited{i, c.Now()}
+	s.log.expected.list[e] = awaited{i: i, used: c.Now()}
+	s.log.tell(newsExpected, e, c.Now(), d.Argument)
 	if x, ok := c.(analyzer.Expecter); ok {
 		x.Expect(analyzer.Expectation{Resp: d.Addr, RespP: d.Port, Proto: value.ProtoTCP, Analyzer: wire.DataName, Timeout: patience})
 	}

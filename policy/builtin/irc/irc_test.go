@@ -3,6 +3,7 @@ package irc
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/irc"
 	"github.com/picket-nsm/picket/traffic/files"
+	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
@@ -56,7 +58,7 @@ func harness(limit int) analyzertest.Harness {
 				if !rec.Quiet {
 					rec.Eventf("row %s", show(row))
 				}
-			})
+			}, nil)
 			return wire.Factory(func() wire.Handler { return ending{log.Handler(), log} })
 		},
 		Allocs: 16,
@@ -89,7 +91,7 @@ func (e end) Expect(x analyzer.Expectation) {
 func TestTransfer(t *testing.T) {
 	var all []string
 	rec := &analyzertest.Recorder{Quiet: true}
-	log := New(Default(), func(row []value.Value) { all = append(all, "row "+show(row)) })
+	log := New(Default(), func(row []value.Value) { all = append(all, "row "+show(row)) }, nil)
 	tab := files.New(files.Default(), shelf{rec})
 	control := end{rec, analyzer.ID{UID: "C1", Proto: value.ProtoTCP}, &all}
 	a := wire.Factory(log.Handler).New(value.ProtoTCP)
@@ -136,10 +138,73 @@ func TestTransfer(t *testing.T) {
 	}
 }
 
+// wall is the board between two logs.
+type wall struct {
+	read func(at packet.Time, data []byte)
+	peer *wall
+}
+
+func (w *wall) Alone() bool { return false }
+func (w *wall) Tell(_ string, at packet.Time, data []byte) {
+	w.peer.read(at, append([]byte(nil), data...))
+}
+func (w *wall) Listen(_ string, read func(at packet.Time, data []byte)) { w.read = read }
+
+// The session is one worker's, the direct connection another's: it is known there,
+// and its row is written here. Once it is over, neither knows of it.
+func TestAcrossWorkers(t *testing.T) {
+	var rows, there []string
+	left, right := &wall{}, &wall{}
+	left.peer, right.peer = right, left
+	a := New(Default(), func(row []value.Value) { rows = append(rows, show(row)) }, left)
+	b := New(Default(), func(row []value.Value) { t.Error("a row on the other worker") }, right)
+	rec := &analyzertest.Recorder{Quiet: true}
+	var all []string
+	control := end{rec, analyzer.ID{UID: "C1", Proto: value.ProtoTCP}, &all}
+	wire.Factory(a.Handler).New(value.ProtoTCP).Deliver(control, true, []byte("NICK a\r\nPRIVMSG b :\x01DCC SEND f.txt 3221225985 1024 12\x01\r\n"))
+
+	tab := files.New(files.Default(), names{&there})
+	c := end{rec, analyzer.ID{UID: "C2", Proto: value.ProtoTCP, RespP: 1024}, &all}
+	copy(c.id.Resp[10:], []byte{0xff, 0xff, 192, 0, 2, 1})
+	d := wire.DataFactory(tab, b.DataHandler).New(value.ProtoTCP)
+	d.(analyzer.Opener).Open(c)
+	d.Deliver(c, false, []byte("hello world\n"))
+	d.End(c)
+	if len(there) != 1 || !strings.HasPrefix(there[0], "f.txt ") {
+		t.Fatalf("files there: %q", there)
+	}
+	want := `nick="a" command="DCC" value="a" dcc_file_name="f.txt" dcc_file_size=12 dcc_mime_type="text/plain" fuid="` + there[0][6:] + `"`
+	if len(rows) != 2 || rows[1] != want {
+		t.Errorf("rows %q, want %s", rows, want)
+	}
+	if !slices.Contains(all, "confirm irc-dcc-data") || len(a.expected.list)+len(b.expected.list) != 0 {
+		t.Errorf("%q, %d and %d are expected", all, len(a.expected.list), len(b.expected.list))
+	}
+}
+
+// names notes the names of files.
+type names struct{ all *[]string }
+
+func (names) New(*files.File)         {}
+func (names) Sniffed(*files.File)     {}
+func (n names) Removed(f *files.File) { *n.all = append(*n.all, f.Name+" "+f.ID.String()) }
+
+// What others tell may be anything.
+func FuzzHear(f *testing.F) {
+	f.Add([]byte("e\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\xc0\x00\x02\x01\x04\x00f.txt"))
+	f.Add([]byte("t\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00a/b"))
+	f.Add([]byte("f\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x000123456789ab"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		l := New(Default(), func([]value.Value) {}, nil)
+		l.expected.list[endpoint{}] = awaited{i: &info{log: l}, used: 1}
+		l.hear(1, b)
+	})
+}
+
 // Offers are bounded, and forgotten after some time.
 func TestManyOffers(t *testing.T) {
 	var all []string
-	log := New(Config{Transfers: 100}, func([]value.Value) {})
+	log := New(Config{Transfers: 100}, func([]value.Value) {}, nil)
 	rec := &analyzertest.Recorder{Quiet: true}
 	c := end{rec, analyzer.ID{UID: "C1", Proto: value.ProtoTCP}, &all}
 	a := wire.Factory(log.Handler).New(value.ProtoTCP)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -54,12 +55,12 @@ func (z *zeekProcess) event(to, name string, args ...value.Value) {
 	z.Send("out", []byte(to), []byte(z.id), []byte("broker-bin-v1"), b)
 }
 
-// greet says both hellos to whoever has subscribed to a node id, until the node of
-// this name has said Cluster::hello.
-func (z *zeekProcess) greet(until string) {
+// greet says both hellos to whoever has subscribed to a node id, until all nodes of
+// these names have said Cluster::hello.
+func (z *zeekProcess) greet(names ...string) {
 	z.t.Helper()
 	me := []value.Value{value.String(z.name), value.String(z.id)}
-	for !strings.Contains(until, "met") {
+	for len(names) > 0 {
 		s := z.Recv("out", 1)[0][0]
 		id, ok := topic.NodeIDOf(string(s[1:]))
 		if !ok || s[0] != 1 || id == z.id {
@@ -72,8 +73,8 @@ func (z *zeekProcess) greet(until string) {
 			if err != nil {
 				z.t.Fatal(err)
 			}
-			if said = e.Name; said == "Cluster::hello" && e.Args[0].Str() == until {
-				until = "met"
+			if said = e.Name; said == "Cluster::hello" {
+				names = slices.DeleteFunc(names, func(n string) bool { return n == e.Args[0].Str() })
 			}
 		}
 		z.event(string(s[1:]), "Cluster::hello", me...)
@@ -292,5 +293,101 @@ rotate = "0s"
 				t.Errorf("pulled %v", pulled)
 			}
 		})
+	}
+}
+
+// TestRealZeekHubDies: the hub is killed, and with it the bus, the broker and the
+// bridge. A Zeek worker connects again, as libzmq does, is greeted anew, and its
+// batches are written.
+func TestRealZeekHubDies(t *testing.T) {
+	golden := testenv.Shared(t, "golden", "log-batches", "mqtt")
+	frames := testenv.Frames(t, filepath.Join(golden, "batches.jsonl"))
+	m := newMachine(t)
+	port := freePorts(t, 5)
+	at := func(i int) string { return fmt.Sprintf("tcp://127.0.0.1:%d", port+i) }
+	cfg := m.file("c.toml", fmt.Sprintf(`
+[cluster]
+workers = 1
+[bus.zeromq]
+xpub = %q
+xsub = %q
+port = %d
+[[zeek]]
+name = "zeek-1"
+role = "worker"
+[logs]
+rotate = "0s"
+[api.websocket]
+listen = "127.0.0.1:0"
+`, at(0), at(1), port+2))
+	u := m.up("-c", cfg, "--read", demo(t), "--seed", "x", "--pace", "300s")
+	t.Cleanup(func() {
+		if t.Failed() {
+			out, _ := m.picket("status", "--json")
+			t.Log(out)
+			for _, name := range []string{"hub", "manager"} {
+				text, _ := os.ReadFile(filepath.Join(m.spool, name, "stderr.log"))
+				t.Logf("%s: %s", name, text)
+			}
+		}
+	})
+	m.wait("all ready", allReady)
+	l, err := os.ReadFile(filepath.Join(m.spool, "zeek", "cluster-layout.zeek"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := layout.Parse("x", l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logger, _ := parsed.Node("logger-1")
+	z := startZeek(t, "zeek-1", at(0), at(1), fmt.Sprintf("tcp://%s:%d", logger.Addr, logger.Port))
+	z.greet("manager", "logger-1", "proxy-1", "worker-1")
+	for life := range 2 {
+		s := m.wait("all ready", allReady)
+		old := nodeOf(s, "hub")
+		if err := syscall.Kill(old.PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		m.wait("the hub is back", func(s *status.Status) bool { return allReady(s) && nodeOf(s, "hub").PID != old.PID })
+		z.greet("manager", "logger-1", "proxy-1", "worker-1")
+		for _, f := range frames {
+			z.Send("push", f[0], []byte(z.id), f[2], f[3])
+		}
+		m.wait("its batches have arrived", func(s *status.Status) bool {
+			return len(s.Links) == 1 && s.Links[0].Connections == 2 && s.Links[0].Batches == uint64((life+1)*len(frames))
+		})
+		want := len(rowsOf(t, filepath.Join(golden, "tsv"))["mqtt_publish"]) * (life + 1)
+		m.wait("they are written", func(*status.Status) bool { return len(rowsOf(t, filepath.Join(m.dir, "logs"))["mqtt_publish"]) == want })
+		got, over := make(chan struct{}), make(chan struct{})
+		go func() { // again and again: the door may not have its bus back yet
+			defer close(over)
+			for {
+				m.picket("events", "pub", "zeek.cluster.worker", "B::c", fmt.Sprint(life))
+				select {
+				case <-got:
+					return
+				case <-time.After(100 * time.Millisecond):
+				}
+			}
+		}()
+		for said := uint64(99); said != uint64(life); {
+			if e, err := brokerbin.New().Decode(z.Recv("in", 1)[0][3]); err == nil && e.Name == "B::c" {
+				said = e.Args[0].Count()
+			}
+		}
+		close(got)
+		<-over
+	}
+	if out, code := m.picket("stop"); code != 0 {
+		t.Errorf("stop: %d %s", code, out)
+	}
+	u.end(t)
+	s, err := status.Collect(m.spool, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := s.Accounting; !a.Settled || a.Remainder() != 0 {
+		t.Errorf("%+v\n%s", a.RecordTotal, u.out())
 	}
 }

@@ -35,6 +35,11 @@ func runCluster(in plan.Input, show screen) error {
 		return fmt.Errorf("up: %w", err)
 	}
 	defer spool.Close()
+	if g := c.API.Control.Group; g != "" {
+		if err := spool.Share(g); err != nil {
+			return withCode(exitConfig, fmt.Errorf("up: api.control.group: %w", err))
+		}
+	}
 	eng, err := native.New(native.Config{Spool: spool.Dir, Output: native.Output{
 		Lives: c.Supervisor.OutputLives, Bytes: int64(c.Supervisor.OutputSize),
 	}})

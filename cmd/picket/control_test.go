@@ -6,12 +6,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/picket-nsm/picket/host/audit"
 	"github.com/picket-nsm/picket/host/status"
+	"github.com/picket-nsm/picket/host/supervisor"
 	"github.com/picket-nsm/picket/internal/testcert"
 )
 
@@ -162,7 +167,71 @@ func TestOperateFromElsewhere(t *testing.T) {
 	if st, err := os.Stat(filepath.Join(m.spool, audit.File)); err != nil || st.Mode().Perm()&0o027 != 0 {
 		t.Errorf("%v, %v", st.Mode(), err)
 	}
+	if st, err := os.Stat(filepath.Join(m.spool, "control.sock")); err == nil && st.Mode().Perm() != 0o600 {
+		t.Errorf("control socket: %v", st.Mode())
+	}
 	if st, err := os.Stat(m.spool); err != nil || st.Mode().Perm() != 0o700 {
 		t.Errorf("spool: %v, %v", st.Mode(), err)
 	}
+}
+
+// Members of the group operate by the socket, in their own names; others do not.
+func TestControlGroup(t *testing.T) {
+	const group, uid = "games", 65534
+	g, err := user.LookupGroup(group)
+	if os.Getuid() != 0 || err != nil {
+		t.Skip("needs root and the group games")
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMachine(t)
+	for _, dir := range []string{m.dir, filepath.Dir(m.dir)} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	self, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Join(m.dir, "picket") // where others reach it
+	if err := os.WriteFile(bin, self, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	conf := filepath.Join(m.dir, "c.toml")
+	if err := os.WriteFile(conf, []byte("[api.control]\ngroup = \"games\"\n[api.websocket]\nlisten = \"\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	u := m.up("-c", conf, "--read", demo(t), "--pace", "10m", "-W", "1")
+	m.wait("ready", allReady)
+	as := func(gid uint32, args ...string) (string, int) {
+		t.Helper()
+		cmd := exec.Command(bin, append(args, "--spool", m.spool)...)
+		cmd.Dir, cmd.Env = "/", append(os.Environ(), envMain+"=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid}}
+		text, _ := cmd.CombinedOutput()
+		return string(text), cmd.ProcessState.ExitCode()
+	}
+	if out, code := as(uid, "restart", "worker-1"); code == 0 {
+		t.Errorf("a stranger restarted a node: %s", out)
+	}
+	if out, code := as(uint32(gid), "restart", "worker-1"); code != 0 || !strings.Contains(out, "worker-1 is ready") {
+		t.Errorf("restart: %d %s", code, out)
+	}
+	for file, mode := range map[string]os.FileMode{"": 0o710, "control.sock": 0o660, "credentials.json": 0o600, "state.json": 0o640} {
+		if st, err := os.Stat(filepath.Join(m.spool, file)); err != nil || st.Mode().Perm() != mode {
+			t.Errorf("%q: %v, %v", file, st.Mode(), err)
+		}
+	}
+	if out, code := as(uint32(gid), "stop"); code != 0 {
+		t.Errorf("stop: %d %s", code, out)
+	}
+	u.end(t)
+	all := recorded(t, m.spool)
+	if e := find(t, all, supervisor.UserName(uid), "restart", "worker-1", audit.Done); e.Role != "group" || e.Via != "socket" {
+		t.Errorf("%+v", e)
+	}
+	find(t, all, supervisor.UserName(uid), "stop", "", audit.Done)
 }

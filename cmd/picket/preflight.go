@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -162,6 +163,11 @@ func preflight(in plan.Input) findings {
 	} else if x.ACL != "" {
 		if _, err := access.ReadACL(x.ACL); err != nil {
 			add("fail", "api.control.acl", "%v", err)
+		}
+	}
+	if g := c.API.Control.Group; g != "" {
+		if _, err := user.LookupGroup(g); err != nil {
+			add("fail", "api.control.group", "%v", err)
 		}
 	}
 	if supervisor.Held(c.Cluster.Spool) {

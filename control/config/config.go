@@ -136,6 +136,7 @@ type Control struct {
 	Cert     string   `toml:"cert" json:"cert" doc:"PEM file with the server's certificate."`
 	Key      string   `toml:"key" json:"key" doc:"PEM file with the key of cert."`
 	ClientCA string   `toml:"client_ca" json:"client_ca" doc:"PEM file with the authority whose client certificates are taken in place of tokens."`
+	Group    string   `toml:"group" json:"group" doc:"On this machine, a group whose members may restart nodes and stop the cluster by the control socket, as the owner of the spool may. Empty: the owner alone."`
 	Origins  []string `toml:"origins" json:"origins" doc:"Origins of web pages that may ask, as [\"https://soc.example\"]. Others are refused."`
 }
 

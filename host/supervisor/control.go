@@ -37,7 +37,7 @@ const (
 )
 
 // Control is the supervisor's only door: a unix socket in the spool that only
-// its owner can open. What is asked for there goes into the audit log.
+// its owner can open, and the group that the spool is shared with. What is asked for there goes into the audit log.
 type Control struct {
 	l     *net.UnixListener
 	sup   *Supervisor
@@ -61,7 +61,11 @@ func Listen(s *Spool, sup *Supervisor) (*Control, error) {
 		return nil, fmt.Errorf("open control socket: %w", err)
 	}
 	l.SetUnlinkOnClose(false) // the path may be one that only we know
-	if err := os.Chmod(filepath.Join(s.Dir, fileSocket), 0o600); err != nil {
+	mode := os.FileMode(0o600)
+	if s.shared {
+		mode = 0o660
+	}
+	if err := os.Chmod(filepath.Join(s.Dir, fileSocket), mode); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("open control socket: %w", err)
 	}

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"fmt"
 	"net"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -23,5 +24,8 @@ func peer(conn *net.UnixConn) audit.Actor {
 	}
 	a.From = fmt.Sprintf("unix pid %d", cred.Pid)
 	a.Who = UserName(int(cred.Uid))
+	if cred.Uid != 0 && int(cred.Uid) != os.Getuid() {
+		a.Role = "group"
+	}
 	return a
 }

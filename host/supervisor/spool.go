@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -21,8 +23,9 @@ import (
 // node, the state, the bus's credentials, the control socket. Only its owner
 // may look in.
 type Spool struct {
-	Dir  string
-	lock *os.File
+	Dir    string
+	lock   *os.File
+	shared bool // with a group
 }
 
 // ErrLocked says that another supervisor works in the spool.
@@ -63,12 +66,34 @@ func OpenSpool(dir string) (*Spool, error) {
 	return &Spool{Dir: abs, lock: f}, nil
 }
 
+// Share lets the members of a group use the control socket that Listen opens, and
+// see the state. The bus's password stays the owner's.
+func (s *Spool) Share(group string) error {
+	g, err := user.LookupGroup(group)
+	if err != nil {
+		return fmt.Errorf("share spool with group %s: %w", group, err)
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return fmt.Errorf("share spool with group %s: %w", group, err)
+	}
+	lock := filepath.Join(s.Dir, fileLock)
+	// They pass through the folder, but do not list it. What is made in it from now
+	// on is the group's, as far as its mode lets them.
+	err = errors.Join(os.Chown(s.Dir, -1, gid), os.Chmod(s.Dir, os.ModeSetgid|0o710), os.Chown(lock, -1, gid), os.Chmod(lock, 0o640))
+	if err != nil {
+		return fmt.Errorf("share spool with group %s: %w", group, err)
+	}
+	s.shared = true
+	return nil
+}
+
 // Close lets others have the spool.
 func (s *Spool) Close() error { return s.lock.Close() }
 
 // Held says whether a supervisor works in the spool now.
 func Held(dir string) bool {
-	f, err := os.OpenFile(filepath.Join(dir, fileLock), os.O_RDWR, 0)
+	f, err := os.Open(filepath.Join(dir, fileLock))
 	if err != nil {
 		return false
 	}
@@ -104,12 +129,16 @@ func (s *Spool) Save(st State) error {
 	if err != nil {
 		return fmt.Errorf("save state: %w", err)
 	}
-	return s.write(fileState, text)
+	mode := os.FileMode(0o600)
+	if s.shared {
+		mode = 0o640
+	}
+	return s.write(fileState, text, mode)
 }
 
-func (s *Spool) write(name string, text []byte) error {
+func (s *Spool) write(name string, text []byte, mode os.FileMode) error {
 	path := filepath.Join(s.Dir, name)
-	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+	if err := os.WriteFile(path+".new", text, mode); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	if err := os.Rename(path+".new", path); err != nil {
@@ -142,7 +171,7 @@ func (s *Spool) SaveCredentials(c Credentials) error {
 	if err != nil {
 		return fmt.Errorf("save credentials: %w", err)
 	}
-	return s.write(fileCredentials, text)
+	return s.write(fileCredentials, text, 0o600)
 }
 
 // LoadCredentials reads them.

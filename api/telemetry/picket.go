@@ -58,6 +58,8 @@ func owns() []own {
 		{"websocket.subscriptions", "picket_websocket_subscriptions", "Topics that WebSocket clients are subscribed to.", true, label{}},
 		{"control.requests", "picket_control_requests_total", "Requests at the control door.", false, label{}},
 		{"control.operations", "picket_control_operations_total", "Operations asked for at the control door, refused ones too.", false, label{}},
+		{"web.requests", "picket_web_requests_total", "Requests at the dashboard.", false, label{}},
+		{"web.operations", "picket_web_operations_total", "Operations asked for at the dashboard, refused ones too.", false, label{}},
 		{"websocket.slowed", "picket_websocket_slowed_total", "Times that a WebSocket client was slowed.", false, label{}},
 	}
 }
@@ -76,6 +78,7 @@ func prefixed() []own {
 		{"bus.dropped.", "picket_bus_dropped_total", "Messages that the connection to the bus dropped.", false, label{name: "reason"}},
 		{"websocket.dropped.", "picket_websocket_dropped_total", "Events that did not reach a WebSocket client.", false, label{name: "reason"}},
 		{"websocket.refused.", "picket_websocket_refused_total", "What the WebSocket API refused.", false, label{name: "reason"}},
+		{"web.refused.", "picket_web_refused_total", "What the dashboard refused.", false, label{name: "reason"}},
 		{"control.refused.", "picket_control_refused_total", "What the control door refused.", false, label{name: "reason"}},
 		{"websocket.closed.", "picket_websocket_closed_total", "WebSocket connections closed, by code.", false, label{name: "code"}},
 	}

@@ -107,6 +107,7 @@ func TestWorkersDoNotMatter(t *testing.T) {
 		"wikipedia.pcap", "dns53.pcap", "echo-connections.pcap.gz", "ftp/bigtransfer.pcap", "tcp/reassembly.pcap",
 		"http/bro.org.pcap", "http/206_example_c.pcap", "http/vnd.ms-cab-compressed-multi-conn.pcap", "http/multipart.pcap",
 		"dns/dns-binds.pcap", "icmp/icmp-destunreach-udp.pcap", "var-services-std-ports.pcap", "globus-url-copy.pcap",
+		"smtp-multi-addr.pcap", "smtp/rfc3030-bdat-multipart-chunked.pcap", "irc-dcc-first-command.pcap", "tls/pop3-starttls.pcap",
 	} {
 		t.Run(strings.ReplaceAll(name, "/", "_"), func(t *testing.T) {
 			file := testenv.Shared(t, "traces", name)
@@ -125,7 +126,7 @@ func sameRows(t *testing.T, files []string) {
 		if !report.Complete() {
 			t.Errorf("%d workers: not everything was written", n)
 		}
-		for _, log := range []string{"conn", "dns", "weird"} {
+		for _, log := range []string{"conn", "dns", "weird", "smtp", "irc"} {
 			if err := same(one[log], many[log]); err != nil {
 				t.Errorf("%s.log with %d workers: %v", log, n, err)
 			}

@@ -21,7 +21,7 @@ import (
 // namespaces; the test sends on the other end.
 type cable struct {
 	*Cluster
-	far *netns.NS
+	far, near *netns.NS
 }
 
 // live starts a cluster on a cable. It needs root.
@@ -34,7 +34,7 @@ func live(t *testing.T, args ...string) *cable {
 	c.Wrap = func(cmd *exec.Cmd) *exec.Cmd { return near.Command(cmd.Path, cmd.Args[1:]...) }
 	c.Up(append([]string{"-i", "vb"}, args...)...)
 	c.AwaitStarted()
-	return &cable{c, far}
+	return &cable{c, far, near}
 }
 
 // send sends up to max packets of a generator (0: all) at about rate packets a

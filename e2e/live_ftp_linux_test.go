@@ -115,6 +115,9 @@ func TestLiveFTP(t *testing.T) {
 	if data != 3*rounds || known != data {
 		t.Errorf("%d data connections, want %d; %d known", data, 3*rounds, known)
 	}
+	if named < data/2 { // all, but for news that take more than a second
+		t.Errorf("%d of %d files are named in ftp.log", named, data)
+	}
 	if len(files.Lines) != data {
 		t.Errorf("%d files, want %d", len(files.Lines), data)
 	}

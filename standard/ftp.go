@@ -11,5 +11,6 @@ import (
 func ftpProtocol(b builtin.Base) []analyzer.Factory {
 	log := ftplog.New(ftplog.Default(), ftplog.Deps{Write: b.Open(ftplog.Schema()), Weird: b.Weird, Board: b.Board})
 	b.Secured.Listen(log.Secured)
+	b.Each.Listen(log.Advance)
 	return []analyzer.Factory{ftp.Factory(ftp.Default(), log.Handler), ftp.DataFactory(b.Files, log.DataHandler)}
 }

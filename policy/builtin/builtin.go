@@ -36,6 +36,7 @@ type Base struct {
 	Tunnels *tunnel.Log   // the tunnels that proxies open
 	Secured *Secured      // who wants to know where TLS begins
 	Board   *Board        // what goes to the other workers
+	Each    *Seconds      // who wants to know how late it is
 	DHCP    dhcplog.Place // where DHCP messages are put together
 	Options Options
 }
@@ -60,6 +61,12 @@ type Secured struct{ list []func(c analyzer.Conn) }
 
 // Listen asks to be told. Call it while protocols are made.
 func (s *Secured) Listen(f func(c analyzer.Conn)) { s.list = append(s.list, f) }
+
+// Seconds tells those who asked each second of packet time.
+type Seconds struct{ list []func(now packet.Time) }
+
+// Listen asks to be told. Call it while protocols are made.
+func (s *Seconds) Listen(f func(now packet.Time)) { s.list = append(s.list, f) }
 
 // Tell tells all.
 func (s *Secured) Tell(c analyzer.Conn) {
@@ -105,6 +112,7 @@ type Policy struct {
 	analyzer *analyzerlog.Log
 	asker    *asker
 	board    *Board
+	each     Seconds
 	text     []byte
 	dhcp     dhcplog.Place
 }
@@ -136,7 +144,7 @@ func New(env Env, open Open, protocols []Protocol) *Policy {
 	log := fileslog.New(fileslog.Default(), open(fileslog.Schema()), env.Files...)
 	p.Files = files.New(files.Default(), log)
 	base := Base{
-		Open: open, Files: p.Files, Log: log, Once: p.asker, Weird: p.odd, Tunnels: p.tunnel, Secured: &Secured{}, Board: p.board,
+		Open: open, Files: p.Files, Log: log, Once: p.asker, Weird: p.odd, Tunnels: p.tunnel, Secured: &Secured{}, Board: p.board, Each: &p.each,
 		DHCP: p.dhcp, Options: env.Options,
 	}
 	for _, protocol := range protocols {
@@ -188,6 +196,9 @@ func (p *Policy) Expected(e analyzer.Expectation, now packet.Time) {
 func (p *Policy) Advance(now packet.Time) {
 	p.tunnel.Advance(now)
 	p.dhcp.Advance(now)
+	for _, f := range p.each.list {
+		f(now)
+	}
 }
 
 // Waiting returns how many rows wait for an answer from the cluster.

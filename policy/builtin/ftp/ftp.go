@@ -73,6 +73,7 @@ type Log struct {
 	grids    map[string]*session // by UID: those that asked for GSSAPI
 	shared   map[string]*session // by UID: those that other workers know of
 	told     []byte
+	rows     []heldRow // that wait for news of their files, in their order
 }
 
 // New returns a Log.
@@ -258,6 +259,9 @@ func (s *session) End(c analyzer.Conn) {
 		}
 		if !s.logged {
 			s.write()
+		}
+		if s.shared {
+			s.log.release(func(r *heldRow) bool { return bytes.Equal(r.s.uid, s.uid) })
 		}
 	}
 	s.reset()

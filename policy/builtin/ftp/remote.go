@@ -94,13 +94,13 @@ func (l *Log) hear(at packet.Time, b []byte) {
 		if len(b) < files.IDSize {
 			return
 		}
-		if s := l.shared[string(b[files.IDSize:])]; s != nil {
+		if s := l.meant(b[files.IDSize:], at); s != nil {
 			s.fuid = files.IDFromBytes(b)
 		}
 	case newsType:
 		for i, c := range b {
 			if c == 0 {
-				if s := l.shared[string(b[i+1:])]; s != nil {
+				if s := l.meant(b[i+1:], at); s != nil {
 					s.mime.put(b[:i])
 				}
 				return

@@ -92,3 +92,45 @@ func FuzzHear(f *testing.F) {
 		l.hear(1, data)
 	})
 }
+
+// A row that is due before the news of its file waits for them; what was seen
+// after it was due is of the next command, whose row has none of it here.
+func TestHeldRow(t *testing.T) {
+	var rows []string
+	l := New(Default(), Deps{Board: &wall{peer: &wall{read: func(packet.Time, []byte) {}}}, Write: func(row []value.Value) {
+		rows = append(rows, strings.Join([]string{row[colCommand].Str(), row[colMIME].Str(), row[colFUID].Str()}, " "))
+	}})
+	c := &link{id: analyzer.ID{UID: "CControl", Resp: packet.Addr{15: 2}, RespP: 21, Proto: value.ProtoTCP}, now: 100}
+	s := l.Handler()
+	say := func(at packet.Time, command string, code int, text string) {
+		c.now = at
+		s.Request(c, &wire.Request{Command: []byte(command)})
+		s.Reply(c, &wire.Reply{Code: code, Text: []byte(text)})
+	}
+	s.Reply(c, &wire.Reply{Code: 220})
+	say(101, "PASV", 227, "(10,0,0,3,1,0)")
+	say(102, "RETR", 226, "")
+	say(103, "NOOP", 200, "") // the row is due
+	id := files.IDFromBytes([]byte("abcdefghijkl")).AppendBytes(nil)
+	news := func(at packet.Time, b ...byte) { l.hear(at, append(b, "CControl"...)) }
+	news(102.5, append([]byte("f"), id...)...)
+	news(102.9, []byte("ttext/plain\x00")...)
+	news(103.5, []byte("tlate/type\x00")...)
+	l.Advance(103.5)
+	if len(rows) != 1 {
+		t.Fatalf("rows %q", rows)
+	}
+	l.Advance(104)
+	say(105, "STOR", 226, "")
+	news(105.5, []byte("ttheir/type\x00")...)
+	say(106, "STOR", 226, "")
+	say(107, "NOOP", 200, "")
+	s.End(c)
+	want := []string{"PASV  ", "RETR text/plain " + files.IDFromBytes(id).String(), "STOR their/type ", "STOR  "}
+	if strings.Join(rows, "|") != strings.Join(want, "|") {
+		t.Errorf("rows %q, want %q", rows, want)
+	}
+	if len(l.rows) != 0 {
+		t.Error("a row is left")
+	}
+}

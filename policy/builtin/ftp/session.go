@@ -215,7 +215,7 @@ func (s *session) message(c analyzer.Conn) {
 	}
 	s.arg.set = len(s.arg.b) > 0
 	if isLogged(cmd.name) {
-		s.write()
+		s.writeAt(c.Now())
 		s.logged = true
 	}
 	s.mime.set, s.hasSize, s.hasChannel, s.fuid = false, false, false, files.ID{}

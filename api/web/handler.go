@@ -91,7 +91,7 @@ func (s *Server) named(w http.ResponseWriter, name string) (*status.Status, *sta
 	return nil, nil
 }
 
-// node is all that is known of one.
+// node is all that is known of one, and whether who asks may see its output.
 func (s *Server) node(w http.ResponseWriter, r *http.Request) {
 	_, n := s.named(w, r.FormValue("name"))
 	if n == nil {
@@ -100,7 +100,7 @@ func (s *Server) node(w http.ResponseWriter, r *http.Request) {
 	s.feed.mu.Lock()
 	h := s.feed.history.node(n.Name)
 	s.feed.mu.Unlock()
-	answer(w, map[string]any{"node": n, "history": h})
+	answer(w, map[string]any{"node": n, "history": h, "output": s.deps.Guard.Known(access.From(r.Context())) == nil})
 }
 
 // outputEnd is how much of a node's output is given.

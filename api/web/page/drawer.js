@@ -95,6 +95,11 @@ export class Drawer {
       this.words(detail.node.stderr);
       this.counters();
       if (this.frame) this.update(this.frame);
+      if (!detail.output) {
+        this.shown = "";
+        text($("drawer-output"), `What a node prints is shown to those who give a token. On the machine, picket logs ${name} shows it.`);
+        return;
+      }
       const out = await ask("api/output?node=" + q + "&life=" + life);
       if (name !== this.name) return;
       const f = out.files.find((x) => x.name === file), pre = $("drawer-output");

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/picket-nsm/picket/bus/backend"
@@ -26,6 +27,7 @@ type logs struct {
 	zeeks  map[string]backend.Driver // an end of the bus for each Zeek logger
 	taken  *ledger.Counter
 	broken *ledger.Counter
+	late   atomic.Bool // the end does not wait for full Zeek loggers any more
 }
 
 // drainTime is how long the end waits for loggers to answer.
@@ -111,7 +113,10 @@ func (l *logs) start(b *Bridge, base context.Context) (stop func()) {
 	})
 	return func() {
 		// Nothing new for Zeek loggers; what they were given has left before the sockets go.
-		late := time.AfterFunc(drainTime, stopShip) // or it would wait for room for ever
+		late := time.AfterFunc(drainTime, func() { // or it would wait for room for ever
+			l.late.Store(true)
+			stopShip()
+		})
 		defer late.Stop()
 		stopPush()
 		push.Wait()
@@ -188,7 +193,7 @@ func (l *logs) hand(logger string, r *record.Batch) {
 		if err == nil {
 			return // the answer comes by handed
 		}
-		if !errors.Is(err, backend.ErrFull) {
+		if !errors.Is(err, backend.ErrFull) || l.late.Load() {
 			_ = l.zeeks[logger].Ack(backend.Ack{Logger: logger, Producer: r.Producer, Start: r.Start, Seq: r.Seq, Err: backend.NoListener})
 			return
 		}

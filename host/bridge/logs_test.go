@@ -281,3 +281,30 @@ func TestEndWithoutLogger(t *testing.T) {
 		t.Errorf("%d produced, %d dropped", n, dropped)
 	}
 }
+
+// A Zeek logger that reads nothing does not keep the hub from ending.
+func TestEndWithFullZeekLogger(t *testing.T) {
+	w := newTown(t, "nats")
+	lib := libzmqtest.Start(t)
+	lib.Socket("pull", "PULL", map[string]any{"RCVHWM": 1})
+	h := w.host("1", Logger{"logger-z", []string{lib.Bind("pull", "tcp://127.0.0.1:*")}})
+	w.zeek(h, "logger-z")
+	p := w.node("worker-1")
+	p.want(t, "worker-1", "+logger-z")
+	if err := p.driver.Acks("worker-1", func(backend.Ack) {}); err != nil {
+		t.Fatal(err)
+	}
+	big := bytes.Repeat([]byte("x"), 64<<10)
+	for seq := range uint64(2000) {
+		b := &record.Batch{Producer: "worker-1", Start: 5, Seq: seq + 1, Records: 1, Stream: "S::LOG", Path: "s", Payload: big}
+		for err := p.driver.Send("logger-z", b); err != nil; err = p.driver.Send("logger-z", b) {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	eventually(t, "its queue is full", func() bool { return h.logs.z.Status().Dropped[backend.DropFull] > 0 })
+	begin := time.Now()
+	h.stop()
+	if d := time.Since(begin); d > 3*drainTime {
+		t.Errorf("it took %s", d)
+	}
+}

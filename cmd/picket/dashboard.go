@@ -59,6 +59,7 @@ func dashboardAccess(c node.Web) access.Config {
 	return access.Config{
 		Name: "dashboard", Section: "api.web", Example: "127.0.0.1:" + strconv.Itoa(web.DefaultPort), Secret: "tokens",
 		Listen: c.Listen, Cert: c.Cert, Key: c.Key, ClientCA: c.ClientCA, ACL: c.ACL, Hosts: c.Hosts,
+		TokensOnly: c.ClientCA == "",
 	}
 }
 

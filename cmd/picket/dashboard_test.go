@@ -10,10 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/picket-nsm/picket/api/access"
 	"github.com/picket-nsm/picket/api/web"
 	"github.com/picket-nsm/picket/host/audit"
 	"github.com/picket-nsm/picket/host/status"
 	"github.com/picket-nsm/picket/internal/chromium"
+	"github.com/picket-nsm/picket/node"
 )
 
 func dashboardOf(s *status.Status) string {
@@ -105,4 +107,16 @@ func TestDashboardOfACluster(t *testing.T) {
 		t.Errorf("stop: %d %s\n%s", code, out, u.out())
 	}
 	p.Wait("it says that it is old", `!document.getElementById("stale").hidden`)
+}
+
+// A file of who may operate that names certificates, for the control door, does
+// not keep the dashboard closed: there tokens count.
+func TestDashboardBesideCertificates(t *testing.T) {
+	acl := filepath.Join(t.TempDir(), "acl.toml")
+	if err := os.WriteFile(acl, []byte("[[client]]\nname = \"a\"\nrole = \"read\"\ncertificate = \"a.example\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := access.NewGate(dashboardAccess(node.Web{Listen: "127.0.0.1:0", ACL: acl})); err != nil {
+		t.Error(err)
+	}
 }

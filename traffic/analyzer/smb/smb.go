@@ -11,7 +11,9 @@
 package smb
 
 import (
+	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
@@ -34,8 +36,8 @@ const (
 	confirmAfter = 3
 	// maxFree is how many finished analyzers are kept for reuse, keepBuf the largest
 	// buffer with them.
-	maxFree = 64
-	keepBuf = 16 << 10
+	maxFree = 32
+	keepBuf = 64 << 10
 )
 
 // Factory returns the factory of one worker; it and all its analyzers are used by
@@ -85,13 +87,16 @@ func side(orig bool) int {
 func (a *smb) Deliver(c analyzer.Conn, orig bool, data []byte) {
 	n := side(orig)
 	for len(data) > 0 {
-		need := framing
 		if !a.synced[n] {
-			need = framing + len(mark)
+			if data = a.search(n, data); !a.synced[n] {
+				return
+			}
+			continue
 		}
-		if held := len(a.buf[n]); held >= framing && a.synced[n] {
+		need := framing
+		if len(a.buf[n]) >= framing {
 			need += length(a.buf[n])
-		} else if held == 0 && a.synced[n] && len(data) >= framing {
+		} else if len(a.buf[n]) == 0 && len(data) >= framing {
 			// The usual case: a message in one piece is read where it lies.
 			if size := framing + length(data); size <= len(data) {
 				if !a.message(c, orig, data[:size:size]) {
@@ -105,23 +110,46 @@ func (a *smb) Deliver(c analyzer.Conn, orig bool, data []byte) {
 			a.lost(c, "a message that is too long")
 			return
 		}
+		if room := min(need, keepBuf); cap(a.buf[n]) < room {
+			a.buf[n] = slices.Grow(a.buf[n], room-len(a.buf[n]))
+		}
 		k := min(need-len(a.buf[n]), len(data))
 		a.buf[n], data = append(a.buf[n], data[:k]...), data[k:]
 		b := a.buf[n]
-		switch {
-		case len(b) < need:
-		case !a.synced[n]:
-			if a.synced[n] = begins(b); !a.synced[n] {
-				a.buf[n] = b[:copy(b, b[1:])] // perhaps it begins with the next byte
-			}
-		case need == framing && length(b) > 0: // now it is known how much must come
-		default:
-			a.buf[n] = b[:0]
-			if !a.message(c, orig, b) {
-				return
-			}
+		if len(b) < need || need == framing && length(b) > 0 {
+			continue // more must come, now it is known how much
+		}
+		a.buf[n] = b[:0]
+		if !a.message(c, orig, b) {
+			return
 		}
 	}
+}
+
+// search looks for the beginning of a message, and returns what follows the bytes
+// that it has taken.
+func (a *smb) search(n int, data []byte) []byte {
+	const size = framing + len(mark)
+	if held := len(a.buf[n]); held > 0 {
+		// Perhaps it lies across the end of the last piece.
+		b := append(a.buf[n], data[:min(size-1, len(data))]...)
+		if i := beginning(b); i >= 0 {
+			a.synced[n] = true
+			a.buf[n] = append(b[:0], b[i:i+size]...)
+			return data[i+size-held:]
+		}
+		if len(data) < size {
+			a.buf[n] = b[:copy(b, b[max(0, len(b)-size+1):])]
+			return nil
+		}
+		a.buf[n] = b[:0]
+	}
+	if i := beginning(data); i >= 0 {
+		a.synced[n] = true
+		return data[i:]
+	}
+	a.buf[n] = append(a.buf[n], data[max(0, len(data)-size+1):]...)
+	return nil
 }
 
 const (
@@ -129,10 +157,20 @@ const (
 	mark    = "?SMB"
 )
 
-// begins reports whether a message of any SMB begins there.
-func begins(b []byte) bool {
-	m := b[framing:]
-	return b[0] == 0 && length(b) >= len(mark) && (m[0] == 0xff || m[0] == 0xfe) && string(m[1:4]) == mark[1:]
+// beginning returns where a message of any SMB begins, -1 if nowhere.
+func beginning(b []byte) int {
+	for at := 0; ; {
+		i := bytes.Index(b[at:], []byte(mark[1:]))
+		if i < 0 {
+			return -1
+		}
+		at += i + 1
+		if from := at - 2 - framing; from >= 0 {
+			if m := b[from:]; m[0] == 0 && length(m) >= len(mark) && (m[framing] == 0xff || m[framing] == 0xfe) {
+				return from
+			}
+		}
+	}
 }
 
 // length returns the length of the message behind the first four bytes. Types

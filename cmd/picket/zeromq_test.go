@@ -182,8 +182,19 @@ func TestZeroMQByHand(t *testing.T) {
 	logger := node("logger-1")
 	manager := node("manager")
 	proxy := node("proxy-1")
-	w1 := node("worker-1", "--read", demo(t), "--share", "1/2", "--seed", "x")
-	w2 := node("worker-2", "--read", demo(t), "--share", "2/2", "--seed", "x")
+	// A worker that ends before the manager is there is never greeted.
+	log := filepath.Join(m.dir, "logger-1", "cluster.log")
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		text, _ := os.ReadFile(log)
+		if strings.Contains(string(text), "got hello from proxy-1 (") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the manager never greets the proxy: %s\n%s", text, manager.out())
+		}
+	}
+	w1 := node("worker-1", "--read", demo(t), "--share", "1/2", "--seed", "x", "--pace", "2s")
+	w2 := node("worker-2", "--read", demo(t), "--share", "2/2", "--seed", "x", "--pace", "2s")
 	for _, u := range []*upRun{w1, w2} {
 		if code := u.end(t); code != 0 {
 			t.Fatalf("exit code %d: %s", code, u.out())
@@ -202,7 +213,7 @@ func TestZeroMQByHand(t *testing.T) {
 		t.Fatalf("read: %d %s", code, out)
 	}
 	sameLogs(t, "by hand", rowsOf(t, filepath.Join(m.dir, "logger-1")), rowsOf(t, filepath.Join(m.dir, "mem")))
-	text, err := os.ReadFile(filepath.Join(m.dir, "logger-1", "cluster.log"))
+	text, err := os.ReadFile(log)
 	if err != nil || !strings.Contains(string(text), "got hello from worker-1 (zeromq_worker-1_") {
 		t.Errorf("cluster.log: %v\n%s", err, text)
 	}

@@ -28,10 +28,6 @@ const (
 	maxSize = 512 << 10
 	// maxSingles is how many certificates of one response are logged.
 	maxSingles = 1000
-	// maxFree is how many finished analyzers are kept for reuse, keepBuf the largest
-	// buffer with them.
-	maxFree = 16
-	keepBuf = 8 << 10
 )
 
 // Schema returns the columns of ocsp.log.
@@ -67,63 +63,20 @@ type Log struct {
 	weird func(now packet.Time, name, addl string)
 	row   [numColumns]value.Value
 	text  []byte
-	free  []*reader
+	whole *files.Gatherer
 }
 
 // New returns a Log that hands its rows to write, in the order of Schema; a row
 // and its strings are valid until write returns. weird, if not nil, takes
 // oddities.
 func New(write func(row []value.Value), weird func(now packet.Time, name, addl string)) *Log {
-	return &Log{write: write, weird: weird}
+	l := &Log{write: write, weird: weird}
+	l.whole = files.NewGatherer(maxSize, l.response)
+	return l
 }
 
 // Analyzer returns what reads a file as an OCSP response.
-func (l *Log) Analyzer(*files.File) files.Analyzer {
-	if n := len(l.free); n > 0 {
-		r := l.free[n-1]
-		l.free = l.free[:n-1]
-		return r
-	}
-	return &reader{log: l}
-}
-
-// reader gathers a response. It implements files.Analyzer.
-type reader struct {
-	log  *Log
-	buf  []byte
-	over bool // it has a gap or is too large
-}
-
-// Data implements files.Analyzer.
-func (r *reader) Data(_ *files.File, data []byte) bool {
-	if len(r.buf)+len(data) > maxSize {
-		r.over = true
-		return false
-	}
-	r.buf = append(r.buf, data...)
-	return true
-}
-
-// Gap implements files.Analyzer.
-func (r *reader) Gap(*files.File, uint64) bool {
-	r.over = true
-	return false
-}
-
-// End implements files.Analyzer.
-func (r *reader) End(f *files.File) {
-	l := r.log
-	if !r.over {
-		l.response(f, r.buf)
-	}
-	r.over = false
-	if r.buf = r.buf[:0]; cap(r.buf) > keepBuf {
-		r.buf = nil
-	}
-	if len(l.free) < maxFree {
-		l.free = append(l.free, r)
-	}
-}
+func (l *Log) Analyzer(f *files.File) files.Analyzer { return l.whole.Analyzer(f) }
 
 // response reads a response and writes its rows.
 func (l *Log) response(f *files.File, b []byte) {

@@ -40,10 +40,6 @@ const (
 	maxSize = 512 << 10
 	// maxCache is how many bytes of certificates are kept parsed.
 	maxCache = 4 << 20
-	// maxFree is how many finished analyzers are kept for reuse, keepBuf the largest
-	// buffer with them.
-	maxFree = 64
-	keepBuf = 8 << 10
 )
 
 // Config is what a user may set.
@@ -120,13 +116,15 @@ type Log struct {
 	row   [numColumns]value.Value
 	lists [4][]value.Value
 	text  []byte
-	free  []*reader
+	whole *files.Gatherer
 	stats Stats
 }
 
 // New returns a Log.
 func New(cfg Config, deps Deps) *Log {
-	return &Log{cfg: cfg, deps: deps, cache: newCache(), known: newKnown(cfg.Again)}
+	l := &Log{cfg: cfg, deps: deps, cache: newCache(), known: newKnown(cfg.Again)}
+	l.whole = files.NewGatherer(maxSize, l.certificate)
+	return l
 }
 
 // Stats returns the counters.
@@ -137,52 +135,7 @@ func (l *Log) Stats() Stats {
 }
 
 // Analyzer returns what reads a file as a certificate.
-func (l *Log) Analyzer(*files.File) files.Analyzer {
-	if n := len(l.free); n > 0 {
-		r := l.free[n-1]
-		l.free = l.free[:n-1]
-		return r
-	}
-	return &reader{log: l}
-}
-
-// reader gathers a certificate. It implements files.Analyzer.
-type reader struct {
-	log  *Log
-	buf  []byte
-	over bool // it has a gap or is too large
-}
-
-// Data implements files.Analyzer.
-func (r *reader) Data(_ *files.File, data []byte) bool {
-	if len(r.buf)+len(data) > maxSize {
-		r.over = true
-		return false
-	}
-	r.buf = append(r.buf, data...)
-	return true
-}
-
-// Gap implements files.Analyzer.
-func (r *reader) Gap(*files.File, uint64) bool {
-	r.over = true
-	return false
-}
-
-// End implements files.Analyzer.
-func (r *reader) End(f *files.File) {
-	l := r.log
-	if !r.over {
-		l.certificate(f, r.buf)
-	}
-	r.over = false
-	if r.buf = r.buf[:0]; cap(r.buf) > keepBuf {
-		r.buf = nil
-	}
-	if len(l.free) < maxFree {
-		l.free = append(l.free, r)
-	}
-}
+func (l *Log) Analyzer(f *files.File) files.Analyzer { return l.whole.Analyzer(f) }
 
 // certificate reads a certificate and logs it.
 func (l *Log) certificate(f *files.File, der []byte) {

@@ -67,15 +67,29 @@ func TestFTPAcrossWorkers(t *testing.T) {
 	if n := named(want["conn"], "ftp-data"); n != sessions*trafficgen.FTPFiles {
 		t.Fatalf("%d data connections, want %d", n, sessions*trafficgen.FTPFiles)
 	}
+	// News may come later than what they tell of, as nobody holds packets for long:
+	// on a machine that is busy otherwise a process may stand still that long.
+	const tries = 5
 	for _, w := range []string{"1", "4"} {
-		c := NewCluster(t, bin)
-		c.Read(file, "-C", "--seed", "e2e", "-W", w, "--pace", length.String())
-		if code := c.Wait(time.Minute); code != 0 {
-			t.Fatalf("up --read -W %s: exit code %d:\n%s", w, code, c.Output())
-		}
-		for _, log := range logs {
-			if d := Differ(want[log], c.rows(log).Sorted()); d != "" {
-				t.Errorf("%s.log of up --read -W %s: %s", log, w, d)
+		for try := 1; ; try++ {
+			c := NewCluster(t, bin)
+			c.Read(file, "-C", "--seed", "e2e", "-W", w, "--pace", length.String())
+			if code := c.Wait(time.Minute); code != 0 {
+				t.Fatalf("up --read -W %s: exit code %d:\n%s", w, code, c.Output())
+			}
+			differ := ""
+			for _, log := range logs {
+				if d := Differ(want[log], c.rows(log).Sorted()); d != "" {
+					differ += log + ".log: " + d + "\n"
+				}
+			}
+			if differ == "" {
+				break
+			}
+			t.Logf("up --read -W %s, try %d: %s", w, try, differ)
+			if try == tries || w == "1" {
+				t.Errorf("up --read -W %s never gave the same rows", w)
+				break
 			}
 		}
 	}

@@ -151,6 +151,8 @@ func (b *Bridge) wants(n cluster.Node, prefixes []string) {
 		b.remote[n.ID] = p
 		if b.known(n.Name) {
 			p.machine = hello.New(n.Name, n.ID, b.known, 0)
+			// Before Zeek sees its topic, else the answer is taken for an event.
+			b.retopic()
 		}
 	}
 	now := b.visible(p, prefixes)
@@ -166,7 +168,6 @@ func (b *Bridge) wants(n cluster.Node, prefixes []string) {
 	if !fresh || p.machine == nil {
 		return
 	}
-	b.retopic()
 	// Zeek processes that are there already do not subscribe again.
 	var ids []string
 	for t := range b.seen {

@@ -284,7 +284,7 @@ func TestPings(t *testing.T) {
 // A client that is slow, but takes what waits for it, stays, though we do not read
 // from it meanwhile and so see no answers to pings.
 func TestSlowButAlive(t *testing.T) {
-	w := open(t, websocket.Config{PingInterval: 400 * time.Millisecond, QueueBytes: 32 << 20}, nil)
+	w := open(t, websocket.Config{PingInterval: 1500 * time.Millisecond, QueueBytes: 32 << 20}, nil)
 	r := dialRaw(t, w, websocket.PathV1)
 	_ = r.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
 	r.write(0x81, []byte(`["t"]`))
@@ -297,7 +297,7 @@ func TestSlowButAlive(t *testing.T) {
 	go func() { // it has something to say, too, so that we would read
 		for range 20 {
 			r.write(0x81, []byte(message("u", "e", 1)))
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(20 * time.Millisecond)
 		}
 	}()
 	for got := 0; got < events; {
@@ -311,7 +311,7 @@ func TestSlowButAlive(t *testing.T) {
 		}
 		if first&0x80 != 0 {
 			got++
-			time.Sleep(8 * time.Millisecond)
+			time.Sleep(16 * time.Millisecond) // all of it takes several times the interval
 		}
 	}
 }

@@ -25,7 +25,7 @@ func TestFloods(t *testing.T) {
 	shed := map[string]string{
 		"half-open": "connections", "fragments": "fragments", "many headers": "connections",
 	}
-	packets := Rounds(400_000, 4_000_000)
+	packets := Rounds(400_000, 1_600_000)
 	for _, name := range slices.Sorted(maps.Keys(trafficgen.Floods)) {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
 			cmd := exec.Command(bin, "read", "-W", "1", "-o", t.TempDir(), "--memory", "128MiB", "--report", "json", "-")

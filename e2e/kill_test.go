@@ -48,7 +48,7 @@ func TestKillNode(t *testing.T) {
 		{"worker and logger", []string{"worker-1", "logger-1"}, nil},
 	}
 	for i, x := range cases {
-		for round := range Rounds(1, 8) {
+		for round := range Rounds(1, 3) {
 			t.Run(fmt.Sprintf("%s/%d", x.name, round), func(t *testing.T) {
 				t.Parallel()
 				rnd := rand.New(rand.NewPCG(2+Seed(), uint64(i*100+round)))

@@ -79,14 +79,11 @@ func (a *smtp) chunk(data []byte, orig bool) (behind []byte) {
 }
 
 // chunkBytes finds the lines of the mail. As in Zeek only CR LF ends a line; what
-// ends in LF alone, or is too long, is a piece of one.
+// ends in LF alone, or is too long, is a piece of one. A CR alone is part of the
+// line, also where a segment ends behind it: there Zeek reports
+// smtp_bdat_line_cr_only.
 func (a *smtp) chunkBytes(data []byte) {
 	b, s := &a.bdat, a.s
-	if n := len(b.rest); n > 0 && b.rest[n-1] == '\r' && data[0] != '\n' {
-		a.c.Weird("smtp_bdat_line_cr_only", "", bdatSource)
-		a.mail.Line(a.c, b.rest, false)
-		b.rest = b.rest[:0]
-	}
 	all, from := data, 0
 	if len(b.rest) > 0 {
 		s.chunk = append(append(s.chunk[:0], b.rest...), data...)

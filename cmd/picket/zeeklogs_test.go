@@ -58,7 +58,7 @@ func realWorkersLogs(t *testing.T, format, trace string) {
 		lib.Send("push", f...)
 	}
 	// A stream that no Zeek has; then a batch that is cut, which costs only itself.
-	strange := record.New("Strange::LOG", "strange", record.Field{Name: "ts", Kind: value.KindTime}, record.Field{Name: "what", Kind: value.KindSet, Elem: value.KindString, Optional: true})
+	strange := record.New("Strange::LOG", "strange", record.Of("ts", value.KindTime), record.Optional("what", value.KindSet, value.KindString))
 	var enc record.Encoder
 	enc.Reset(strange)
 	if err := enc.Append([]value.Value{value.Time(1.5), value.Set([]value.Value{value.String("x"), value.String("y")})}); err != nil {

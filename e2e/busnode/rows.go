@@ -24,15 +24,15 @@ const theLogger = "logger-1"
 
 // conn is a row with the columns of conn.log.
 func conn() (*record.Schema, []value.Value) {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
 	s := record.New("Conn::LOG", "conn",
-		f("ts", value.KindTime), f("uid", value.KindString), f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
-		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort), f("proto", value.KindEnum), f("service", value.KindString),
-		f("duration", value.KindInterval), f("orig_bytes", value.KindCount), f("resp_bytes", value.KindCount),
-		f("conn_state", value.KindString), f("local_orig", value.KindBool), f("local_resp", value.KindBool),
-		f("missed_bytes", value.KindCount), f("history", value.KindString), f("orig_pkts", value.KindCount),
-		f("orig_ip_bytes", value.KindCount), f("resp_pkts", value.KindCount), f("resp_ip_bytes", value.KindCount),
-		f("ip_proto", value.KindCount))
+		record.Conn(), record.Optional("proto", value.KindEnum), record.Optional("service", value.KindString),
+		record.Optional("duration", value.KindInterval), record.Optional("orig_bytes", value.KindCount),
+		record.Optional("resp_bytes", value.KindCount), record.Optional("conn_state", value.KindString),
+		record.Optional("local_orig", value.KindBool), record.Optional("local_resp", value.KindBool),
+		record.Optional("missed_bytes", value.KindCount), record.Optional("history", value.KindString),
+		record.Optional("orig_pkts", value.KindCount), record.Optional("orig_ip_bytes", value.KindCount),
+		record.Optional("resp_pkts", value.KindCount), record.Optional("resp_ip_bytes", value.KindCount),
+		record.Optional("ip_proto", value.KindCount))
 	a, b := value.Addr(netip.MustParseAddr("192.168.10.20")), value.Addr(netip.MustParseAddr("203.0.113.77"))
 	return s, []value.Value{
 		value.Time(1_700_000_000.123456), value.String("CHhAvVGS1DHFjwGM9"), a, value.Port(54321, value.ProtoTCP),

@@ -49,7 +49,7 @@ func TestCurve(t *testing.T) {
 	if err := a.Acks("zeek-a", func(backend.Ack) {}); err != nil {
 		t.Fatal(err)
 	}
-	schema := record.New("Cluster::LOG", "cluster", record.Field{Name: "node", Kind: value.KindString})
+	schema := record.New("Cluster::LOG", "cluster", record.Of("node", value.KindString))
 	var e record.Encoder
 	e.Reset(schema)
 	if err := e.Append([]value.Value{value.String("x")}); err != nil {

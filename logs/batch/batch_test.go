@@ -12,8 +12,8 @@ import (
 )
 
 var schema = record.New("Conn::LOG", "conn",
-	record.Field{Name: "n", Kind: value.KindCount}, record.Field{Name: "s", Kind: value.KindString},
-	record.Field{Name: "v", Kind: value.KindVector, Elem: value.KindString})
+	record.Of("n", value.KindCount), record.Of("s", value.KindString),
+	record.Of("v", value.KindVector, value.KindString))
 
 type kit struct {
 	led *ledger.Ledger
@@ -114,7 +114,7 @@ func TestDelay(t *testing.T) {
 
 func TestHook(t *testing.T) {
 	k := newKit(t, Default(), 0)
-	odd, err := k.b.Stream(record.New("Conn::ODD", "odd", schema.Fields...))
+	odd, err := k.b.Stream(record.New("Conn::ODD", "odd", schema.Fields))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -297,7 +297,7 @@ func childWorker(ctx context.Context, led *ledger.Ledger, dir string) error {
 	b := batch.New(bc, batch.Deps{Ledger: led, Out: net.ship.Offer, Limit: net.Limit})
 	var streams []*batch.Stream
 	for _, path := range []string{"conn", "dns"} {
-		s, err := b.Stream(record.New("X::LOG", path, connSchema.Fields...))
+		s, err := b.Stream(record.New("X::LOG", path, connSchema.Fields))
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ import (
 )
 
 var connSchema = record.New("Conn::LOG", "conn",
-	record.Field{Name: "n", Kind: value.KindCount}, record.Field{Name: "who", Kind: value.KindString})
+	record.Of("n", value.KindCount), record.Of("who", value.KindString))
 
 // encode makes a batch of rows numbered from first.
 func encode(t testing.TB, s *record.Schema, producer string, start, seq uint64, first, rows int) *record.Batch {
@@ -212,9 +212,9 @@ func TestRefused(t *testing.T) {
 		change(func(x *record.Batch) { x.Path = "dns" }),
 		change(func(x *record.Batch) { x.Producer = "" }),
 		change(func(x *record.Batch) { x.Producer = strings.Repeat("p", 70) }),
-		encode(t, record.New("Conn::LOG", "../conn", connSchema.Fields...), "w", 5, 2, 0, 1),
-		encode(t, record.New("Conn::LOG", "a/b", connSchema.Fields...), "w", 5, 2, 0, 1),
-		encode(t, record.New("Conn::LOG", ".", connSchema.Fields...), "w", 5, 2, 0, 1),
+		encode(t, record.New("Conn::LOG", "../conn", connSchema.Fields), "w", 5, 2, 0, 1),
+		encode(t, record.New("Conn::LOG", "a/b", connSchema.Fields), "w", 5, 2, 0, 1),
+		encode(t, record.New("Conn::LOG", ".", connSchema.Fields), "w", 5, 2, 0, 1),
 	}
 	for i := range good.Payload { // Any damage: refused or written, never a crash.
 		b.handle(change(func(x *record.Batch) { x.Payload[i] ^= 0x55; x.Seq = uint64(100 + i) }))
@@ -236,7 +236,7 @@ func TestRefused(t *testing.T) {
 
 func TestSchemaChange(t *testing.T) {
 	b := newBench(t, nil)
-	wide := record.New("Conn::LOG", "conn", append(slices.Clone(connSchema.Fields), record.Field{Name: "x", Kind: value.KindBool, Optional: true})...)
+	wide := record.New("Conn::LOG", "conn", connSchema.Fields, record.Optional("x", value.KindBool))
 	for i := range 4 {
 		b.handle(encode(t, connSchema, "w", 5, uint64(2*i+1), i, 1), encode(t, wide, "w", 5, uint64(2*i+2), 100+i, 1))
 		if i == 1 {

@@ -62,7 +62,7 @@ func TestRotate(t *testing.T) {
 				b.cfg.Archive = b.l.cfg.Archive
 				where = c.archive
 			}
-			dns := record.New("DNS::LOG", "dns", connSchema.Fields...)
+			dns := record.New("DNS::LOG", "dns", connSchema.Fields)
 			b.handle(encode(t, connSchema, "w", 5, 1, 0, 2), encode(t, dns, "w", 5, 2, 0, 2))
 			b.l.Tick(b.now)
 			b.now = time.Date(2026, 3, 4, 6, 0, 0, 0, time.UTC)

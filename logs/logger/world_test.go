@@ -186,7 +186,7 @@ func (w *world) startProducer() {
 	p.batcher = batch.New(bc, batch.Deps{Ledger: p.led, Out: p.ship.Offer, Limit: w.Limit})
 	p.batcher.Tick(w.now)
 	for _, path := range []string{"conn", "dns"} {
-		s, err := p.batcher.Stream(record.New("X::LOG", path, connSchema.Fields...))
+		s, err := p.batcher.Stream(record.New("X::LOG", path, connSchema.Fields))
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -8,7 +8,11 @@
 // data and pure functions.
 package record
 
-import "github.com/picket-nsm/picket/zeek/value"
+import (
+	"slices"
+
+	"github.com/picket-nsm/picket/zeek/value"
+)
 
 // Field is one column of a log.
 type Field struct {
@@ -31,9 +35,10 @@ type Schema struct {
 	Fields []Field
 }
 
-// New returns a schema with Zeek's default writer and filter.
-func New(stream, path string, fields ...Field) *Schema {
-	return &Schema{Stream: stream, Writer: "Log::WRITER_ASCII", Filter: "default", Path: path, Fields: fields}
+// New returns a schema of these columns, in this order, with Zeek's default
+// writer and filter.
+func New(stream, path string, columns ...Columns) *Schema {
+	return &Schema{Stream: stream, Writer: "Log::WRITER_ASCII", Filter: "default", Path: path, Fields: slices.Concat(columns...)}
 }
 
 // Index returns the position of the named column, or -1.

@@ -30,9 +30,9 @@ func unhex(t testing.TB, s string) []byte {
 func TestGoldenCluster(t *testing.T) {
 	want := unhex(t, goldenCluster)
 	s := record.New("Cluster::LOG", "cluster",
-		record.Field{Name: "ts", Kind: value.KindTime},
-		record.Field{Name: "node", Kind: value.KindString},
-		record.Field{Name: "message", Kind: value.KindString})
+		record.Of("ts", value.KindTime),
+		record.Of("node", value.KindString),
+		record.Of("message", value.KindString))
 	var e record.Encoder
 	e.Reset(s)
 	row := []value.Value{value.Time(1700000000.5), value.String("worker-1"), value.String("got hello from manager (x)")}
@@ -97,7 +97,7 @@ func addr(s string) value.Value { return value.Addr(netip.MustParseAddr(s)) }
 
 // one is a schema with one column.
 func one(k, elem value.Kind) *record.Schema {
-	return record.New("X::LOG", "x", record.Field{Name: "f", Kind: k, Elem: elem})
+	return record.New("X::LOG", "x", record.Columns{{Name: "f", Kind: k, Elem: elem}})
 }
 
 // Values of wire.md appendix A.4.
@@ -314,21 +314,15 @@ func TestLimit(t *testing.T) {
 
 // conn is a conn.log row as Zeek's default scripts define it.
 func conn() (*record.Schema, []value.Value) {
-	f := func(name string, k, elem value.Kind, opt bool) record.Field {
-		return record.Field{Name: name, Kind: k, Elem: elem, Optional: opt}
-	}
 	s := record.New("Conn::LOG", "conn",
-		f("ts", value.KindTime, 0, false), f("uid", value.KindString, 0, false),
-		f("id.orig_h", value.KindAddr, 0, false), f("id.orig_p", value.KindPort, 0, false),
-		f("id.resp_h", value.KindAddr, 0, false), f("id.resp_p", value.KindPort, 0, false),
-		f("proto", value.KindEnum, 0, false), f("service", value.KindString, 0, true),
-		f("duration", value.KindInterval, 0, true), f("orig_bytes", value.KindCount, 0, true),
-		f("resp_bytes", value.KindCount, 0, true), f("conn_state", value.KindString, 0, true),
-		f("local_orig", value.KindBool, 0, true), f("local_resp", value.KindBool, 0, true),
-		f("missed_bytes", value.KindCount, 0, true), f("history", value.KindString, 0, true),
-		f("orig_pkts", value.KindCount, 0, true), f("orig_ip_bytes", value.KindCount, 0, true),
-		f("resp_pkts", value.KindCount, 0, true), f("resp_ip_bytes", value.KindCount, 0, true),
-		f("tunnel_parents", value.KindSet, value.KindString, true), f("ip_proto", value.KindCount, 0, true))
+		record.Conn(), record.Of("proto", value.KindEnum), record.Optional("service", value.KindString),
+		record.Optional("duration", value.KindInterval), record.Optional("orig_bytes", value.KindCount),
+		record.Optional("resp_bytes", value.KindCount), record.Optional("conn_state", value.KindString),
+		record.Optional("local_orig", value.KindBool), record.Optional("local_resp", value.KindBool),
+		record.Optional("missed_bytes", value.KindCount), record.Optional("history", value.KindString),
+		record.Optional("orig_pkts", value.KindCount), record.Optional("orig_ip_bytes", value.KindCount),
+		record.Optional("resp_pkts", value.KindCount), record.Optional("resp_ip_bytes", value.KindCount),
+		record.Optional("tunnel_parents", value.KindSet, value.KindString), record.Optional("ip_proto", value.KindCount))
 	row := []value.Value{
 		value.Time(1700000000.123456), value.String("CHhAvVGS1DHFjwGM9"),
 		addr("192.168.1.77"), value.Port(57655, value.ProtoTCP), addr("209.197.168.151"), value.Port(1024, value.ProtoTCP),

@@ -99,8 +99,9 @@ func header(t *testing.T, file string) (path string, columns []Column) {
 }
 
 func TestFit(t *testing.T) {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	reporter := []record.Field{f("ts", value.KindTime), f("level", value.KindEnum), f("message", value.KindString), f("location", value.KindString)}
+	ts, level := record.Of("ts", value.KindTime), record.Of("level", value.KindEnum)
+	message, location := record.Of("message", value.KindString), record.Of("location", value.KindString)
+	reporter := slices.Concat(ts, level, message, location)
 	ntp := record.New("NTP::CONTROL_LOG", "ntp_control")
 	for _, c := range []struct {
 		version string
@@ -108,14 +109,14 @@ func TestFit(t *testing.T) {
 		schema  *record.Schema
 		want    string
 	}{
-		{"9.0", false, record.New("Reporter::LOG", "reporter", reporter...), ""},
-		{"8.1", true, record.New("Reporter::LOG", "reporter_split", reporter...), ""},
-		{"9.0", false, record.New("Reporter::LOG", "reporter", append(slices.Clone(reporter), f("node", value.KindString), f("x", value.KindString))...),
+		{"9.0", false, record.New("Reporter::LOG", "reporter", reporter), ""},
+		{"8.1", true, record.New("Reporter::LOG", "reporter_split", reporter), ""},
+		{"9.0", false, record.New("Reporter::LOG", "reporter", reporter, record.Of("node", value.KindString), record.Of("x", value.KindString)),
 			"reporter.log: Zeek 9.0 does not have the columns node, x, and throws rows away that do"},
-		{"9.0", true, record.New("Reporter::LOG", "reporter", reporter[:3]...), "reporter.log: Zeek 9.0 with local.zeek has the columns location besides, and throws rows away without them"},
-		{"9.0", false, record.New("Reporter::LOG", "reporter", reporter[0], reporter[2], reporter[1], reporter[3]), "reporter.log: Zeek 9.0 has level of type enum as column 2, and throws other rows away"},
-		{"9.0", false, record.New("Reporter::LOG", "reporter", reporter[0], f("level", value.KindString), reporter[2], reporter[3]), "reporter.log: Zeek 9.0 has level of type enum as column 2, and throws other rows away"},
-		{"9.0", false, record.New("Ours::LOG", "ours", reporter...), "ours.log: Zeek 9.0 has no Ours::LOG, and throws such rows away"},
+		{"9.0", true, record.New("Reporter::LOG", "reporter", ts, level, message), "reporter.log: Zeek 9.0 with local.zeek has the columns location besides, and throws rows away without them"},
+		{"9.0", false, record.New("Reporter::LOG", "reporter", ts, message, level, location), "reporter.log: Zeek 9.0 has level of type enum as column 2, and throws other rows away"},
+		{"9.0", false, record.New("Reporter::LOG", "reporter", ts, record.Of("level", value.KindString), message, location), "reporter.log: Zeek 9.0 has level of type enum as column 2, and throws other rows away"},
+		{"9.0", false, record.New("Ours::LOG", "ours", reporter), "ours.log: Zeek 9.0 has no Ours::LOG, and throws such rows away"},
 		{"8.2", false, ntp, "ntp_control.log: Zeek 8.2 has no NTP::CONTROL_LOG, and throws such rows away"},
 		{"9.0", false, record.New("Stats::LOG", "stats"), "stats.log: Zeek 9.0 has no Stats::LOG, and throws such rows away"},
 	} {

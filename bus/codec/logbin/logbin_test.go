@@ -15,7 +15,7 @@ import (
 func batch(t testing.TB) []byte {
 	t.Helper()
 	var e record.Encoder
-	e.Reset(record.New("X::LOG", "x", record.Field{Name: "a", Kind: value.KindCount}, record.Field{Name: "b", Kind: value.KindString}))
+	e.Reset(record.New("X::LOG", "x", record.Of("a", value.KindCount), record.Of("b", value.KindString)))
 	for i := range 3 {
 		if err := e.Append([]value.Value{value.Count(uint64(i)), value.String("s")}); err != nil {
 			t.Fatal(err)

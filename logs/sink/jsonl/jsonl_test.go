@@ -60,14 +60,14 @@ func TestEverything(t *testing.T) {
 	if got := line(t, all, sinktest.Everything(), rows[1]...); !strings.HasPrefix(got, `{"ts":1.0,"b":null,"i":null`) {
 		t.Errorf("got %s", got)
 	}
-	one := record.New("X::LOG", "x", record.Field{Name: "a", Kind: value.KindCount})
+	one := record.New("X::LOG", "x", record.Of("a", value.KindCount))
 	if got := line(t, jsonl.Default(), one, value.Value{}); got != "{}" {
 		t.Errorf("got %s", got)
 	}
 }
 
 func TestDoubles(t *testing.T) {
-	s := record.New("X::LOG", "x", record.Field{Name: "d", Kind: value.KindDouble})
+	s := record.New("X::LOG", "x", record.Of("d", value.KindDouble))
 	for f, want := range map[float64]string{
 		0: "0.0", 1: "1.0", 0.1: "0.1", 1e20: "100000000000000000000.0", 1e21: "1e21", 1.5e21: "1.5e21", 1e-5: "0.00001", 1e-6: "0.000001", 1e-7: "1e-7",
 		1.5e-7: "1.5e-7", 123.456: "123.456", -2.5: "-2.5", 1e300: "1e300", 5e-324: "5e-324", math.MaxFloat64: "1.7976931348623157e308",
@@ -83,7 +83,7 @@ func TestDoubles(t *testing.T) {
 }
 
 func TestTimes(t *testing.T) {
-	s := record.New("X::LOG", "x", record.Field{Name: "t", Kind: value.KindTime})
+	s := record.New("X::LOG", "x", record.Of("t", value.KindTime))
 	for _, c := range []struct {
 		format string
 		sec    float64
@@ -108,7 +108,7 @@ func TestTimes(t *testing.T) {
 }
 
 func TestStrings(t *testing.T) {
-	s := record.New("X::LOG", "x", record.Field{Name: "s", Kind: value.KindString})
+	s := record.New("X::LOG", "x", record.Of("s", value.KindString))
 	for _, c := range []struct{ policy, in, want string }{
 		{"hex", "a\"b\\c/", `a\"b\\c/`},
 		{"hex", "tab\t\n\r\b\f", `tab\t\n\r\b\f`},

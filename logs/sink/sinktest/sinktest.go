@@ -88,7 +88,7 @@ func Run(t *testing.T, factory sink.Factory, feat Features) {
 	t.Run("another schema", func(t *testing.T) {
 		f := factory.New()
 		rows(t, f, nil, batch(t, 1))
-		small := record.New("Small::LOG", "small", record.Field{Name: "n", Kind: value.KindCount})
+		small := record.New("Small::LOG", "small", record.Of("n", value.KindCount))
 		b := encode(t, small, []value.Value{value.Count(5)})
 		got, _ := rows(t, f, nil, b)
 		want, _ := rows(t, factory.New(), nil, b)
@@ -216,15 +216,14 @@ func compare(t *testing.T, name string, got, want [][]byte) {
 
 // Everything is a schema with a column of each type.
 func Everything() *record.Schema {
-	f := func(name string, k, elem value.Kind) record.Field {
-		return record.Field{Name: name, Kind: k, Elem: elem, Optional: true}
-	}
 	return record.New("Every::LOG", "every thing",
-		f("ts", value.KindTime, 0), f("b", value.KindBool, 0), f("i", value.KindInt, 0), f("c", value.KindCount, 0),
-		f("d", value.KindDouble, 0), f("iv", value.KindInterval, 0), f("s", value.KindString, 0), f("e", value.KindEnum, 0),
-		f("id.orig_p", value.KindPort, 0), f("id.orig_h", value.KindAddr, 0), f("net", value.KindSubnet, 0),
-		f("fn", value.KindFunc, 0), f("file", value.KindFile, 0),
-		f("ss", value.KindSet, value.KindString), f("vc", value.KindVector, value.KindCount))
+		record.Optional("ts", value.KindTime), record.Optional("b", value.KindBool), record.Optional("i", value.KindInt),
+		record.Optional("c", value.KindCount), record.Optional("d", value.KindDouble),
+		record.Optional("iv", value.KindInterval), record.Optional("s", value.KindString),
+		record.Optional("e", value.KindEnum), record.Optional("id.orig_p", value.KindPort),
+		record.Optional("id.orig_h", value.KindAddr), record.Optional("net", value.KindSubnet),
+		record.Optional("fn", value.KindFunc), record.Optional("file", value.KindFile),
+		record.Optional("ss", value.KindSet, value.KindString), record.Optional("vc", value.KindVector, value.KindCount))
 }
 
 // Rows returns rows of that schema that are hard to write.
@@ -295,15 +294,15 @@ func rows(t testing.TB, f sink.Format, dst, p []byte) ([]byte, int) {
 // Conn returns a batch of n conn.log rows, for benchmarks.
 func Conn(t testing.TB, n int) []byte {
 	t.Helper()
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
 	s := record.New("Conn::LOG", "conn",
-		f("ts", value.KindTime), f("uid", value.KindString), f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
-		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort), f("proto", value.KindEnum), f("service", value.KindString),
-		f("duration", value.KindInterval), f("orig_bytes", value.KindCount), f("resp_bytes", value.KindCount),
-		f("conn_state", value.KindString), f("local_orig", value.KindBool), f("local_resp", value.KindBool),
-		f("missed_bytes", value.KindCount), f("history", value.KindString), f("orig_pkts", value.KindCount),
-		f("orig_ip_bytes", value.KindCount), f("resp_pkts", value.KindCount), f("resp_ip_bytes", value.KindCount),
-		record.Field{Name: "tunnel_parents", Kind: value.KindSet, Elem: value.KindString}, f("ip_proto", value.KindCount))
+		record.Conn(), record.Of("proto", value.KindEnum), record.Of("service", value.KindString),
+		record.Of("duration", value.KindInterval), record.Of("orig_bytes", value.KindCount),
+		record.Of("resp_bytes", value.KindCount), record.Of("conn_state", value.KindString),
+		record.Of("local_orig", value.KindBool), record.Of("local_resp", value.KindBool),
+		record.Of("missed_bytes", value.KindCount), record.Of("history", value.KindString),
+		record.Of("orig_pkts", value.KindCount), record.Of("orig_ip_bytes", value.KindCount),
+		record.Of("resp_pkts", value.KindCount), record.Of("resp_ip_bytes", value.KindCount),
+		record.Of("tunnel_parents", value.KindSet, value.KindString), record.Of("ip_proto", value.KindCount))
 	rows := make([][]value.Value, n)
 	for i := range rows {
 		rows[i] = []value.Value{

@@ -67,7 +67,7 @@ func TestEverything(t *testing.T) {
 }
 
 func TestStrings(t *testing.T) {
-	s := record.New("S::LOG", "s", record.Field{Name: "s", Kind: value.KindString}, record.Field{Name: "v", Kind: value.KindVector, Elem: value.KindString})
+	s := record.New("S::LOG", "s", record.Of("s", value.KindString), record.Of("v", value.KindVector, value.KindString))
 	raw := tsv.Default()
 	raw.NoUTF8 = true
 	names := tsv.Default()

@@ -21,14 +21,17 @@ const maxData = 40
 
 // Schema returns the columns of analyzer.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
 	return record.New("Analyzer::Logging::LOG", "analyzer",
-		f("ts", value.KindTime), f("analyzer_kind", value.KindString), f("analyzer_name", value.KindString),
-		o("uid", value.KindString), o("fuid", value.KindString),
-		f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
-		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort),
-		o("proto", value.KindEnum), f("failure_reason", value.KindString), o("failure_data", value.KindString))
+		record.Of("ts", value.KindTime),
+		record.Of("analyzer_kind", value.KindString),
+		record.Of("analyzer_name", value.KindString),
+		record.Optional("uid", value.KindString),
+		record.Optional("fuid", value.KindString),
+		record.ConnID(),
+		record.Optional("proto", value.KindEnum),
+		record.Of("failure_reason", value.KindString),
+		record.Optional("failure_data", value.KindString),
+	)
 }
 
 // Columns, in the order of Schema.

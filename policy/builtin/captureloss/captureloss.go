@@ -38,12 +38,12 @@ func New(write func(row []value.Value), peer string, read func() (acks, gaps uin
 // Schema returns the columns of capture_loss.log.
 func Schema() *record.Schema {
 	return record.New("CaptureLoss::LOG", "capture_loss",
-		record.Field{Name: "ts", Kind: value.KindTime},
-		record.Field{Name: "ts_delta", Kind: value.KindInterval},
-		record.Field{Name: "peer", Kind: value.KindString},
-		record.Field{Name: "gaps", Kind: value.KindCount},
-		record.Field{Name: "acks", Kind: value.KindCount},
-		record.Field{Name: "percent_lost", Kind: value.KindDouble},
+		record.Of("ts", value.KindTime),
+		record.Of("ts_delta", value.KindInterval),
+		record.Of("peer", value.KindString),
+		record.Of("gaps", value.KindCount),
+		record.Of("acks", value.KindCount),
+		record.Of("percent_lost", value.KindDouble),
 	)
 }
 

@@ -26,9 +26,9 @@ func New(write func(row []value.Value), node string) *Log {
 // Schema returns the columns of cluster.log.
 func Schema() *record.Schema {
 	return record.New("Cluster::LOG", "cluster",
-		record.Field{Name: "ts", Kind: value.KindTime},
-		record.Field{Name: "node", Kind: value.KindString},
-		record.Field{Name: "message", Kind: value.KindString},
+		record.Of("ts", value.KindTime),
+		record.Of("node", value.KindString),
+		record.Of("message", value.KindString),
 	)
 }
 

@@ -15,20 +15,25 @@ import (
 
 // Schema returns the columns of conn.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
 	return record.New("Conn::LOG", "conn",
-		f("ts", value.KindTime), f("uid", value.KindString),
-		f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
-		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort),
-		f("proto", value.KindEnum), o("service", value.KindString), o("duration", value.KindInterval),
-		o("orig_bytes", value.KindCount), o("resp_bytes", value.KindCount), o("conn_state", value.KindString),
-		o("local_orig", value.KindBool), o("local_resp", value.KindBool),
-		o("missed_bytes", value.KindCount), o("history", value.KindString),
-		o("orig_pkts", value.KindCount), o("orig_ip_bytes", value.KindCount),
-		o("resp_pkts", value.KindCount), o("resp_ip_bytes", value.KindCount),
-		record.Field{Name: "tunnel_parents", Kind: value.KindSet, Elem: value.KindString, Optional: true},
-		o("ip_proto", value.KindCount))
+		record.Conn(),
+		record.Of("proto", value.KindEnum),
+		record.Optional("service", value.KindString),
+		record.Optional("duration", value.KindInterval),
+		record.Optional("orig_bytes", value.KindCount),
+		record.Optional("resp_bytes", value.KindCount),
+		record.Optional("conn_state", value.KindString),
+		record.Optional("local_orig", value.KindBool),
+		record.Optional("local_resp", value.KindBool),
+		record.Optional("missed_bytes", value.KindCount),
+		record.Optional("history", value.KindString),
+		record.Optional("orig_pkts", value.KindCount),
+		record.Optional("orig_ip_bytes", value.KindCount),
+		record.Optional("resp_pkts", value.KindCount),
+		record.Optional("resp_ip_bytes", value.KindCount),
+		record.Optional("tunnel_parents", value.KindSet, value.KindString),
+		record.Optional("ip_proto", value.KindCount),
+	)
 }
 
 // Columns, in the order of Schema.

@@ -17,16 +17,23 @@ import (
 
 // Schema returns the columns of dhcp.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
 	return record.New("DHCP::LOG", "dhcp",
-		f("ts", value.KindTime), record.Field{Name: "uids", Kind: value.KindSet, Elem: value.KindString},
-		o("client_addr", value.KindAddr), o("server_addr", value.KindAddr), o("mac", value.KindString),
-		o("host_name", value.KindString), o("client_fqdn", value.KindString), o("domain", value.KindString),
-		o("requested_addr", value.KindAddr), o("assigned_addr", value.KindAddr), o("lease_time", value.KindInterval),
-		o("client_message", value.KindString), o("server_message", value.KindString),
-		record.Field{Name: "msg_types", Kind: value.KindVector, Elem: value.KindString},
-		f("duration", value.KindInterval))
+		record.Of("ts", value.KindTime),
+		record.Of("uids", value.KindSet, value.KindString),
+		record.Optional("client_addr", value.KindAddr),
+		record.Optional("server_addr", value.KindAddr),
+		record.Optional("mac", value.KindString),
+		record.Optional("host_name", value.KindString),
+		record.Optional("client_fqdn", value.KindString),
+		record.Optional("domain", value.KindString),
+		record.Optional("requested_addr", value.KindAddr),
+		record.Optional("assigned_addr", value.KindAddr),
+		record.Optional("lease_time", value.KindInterval),
+		record.Optional("client_message", value.KindString),
+		record.Optional("server_message", value.KindString),
+		record.Of("msg_types", value.KindVector, value.KindString),
+		record.Of("duration", value.KindInterval),
+	)
 }
 
 // Write takes a row, which is valid until it returns.

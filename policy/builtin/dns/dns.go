@@ -38,21 +38,29 @@ const (
 
 // Schema returns the columns of dns.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
 	return record.New("DNS::LOG", "dns",
-		f("ts", value.KindTime), f("uid", value.KindString),
-		f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
-		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort),
-		f("proto", value.KindEnum), o("trans_id", value.KindCount), o("rtt", value.KindInterval),
-		o("query", value.KindString), o("qclass", value.KindCount), o("qclass_name", value.KindString),
-		o("qtype", value.KindCount), o("qtype_name", value.KindString),
-		o("rcode", value.KindCount), o("rcode_name", value.KindString),
-		o("AA", value.KindBool), o("TC", value.KindBool), o("RD", value.KindBool), o("RA", value.KindBool),
-		o("Z", value.KindCount),
-		record.Field{Name: "answers", Kind: value.KindVector, Elem: value.KindString, Optional: true},
-		record.Field{Name: "TTLs", Kind: value.KindVector, Elem: value.KindInterval, Optional: true},
-		o("rejected", value.KindBool), o("opcode", value.KindCount), o("opcode_name", value.KindString))
+		record.Conn(),
+		record.Of("proto", value.KindEnum),
+		record.Optional("trans_id", value.KindCount),
+		record.Optional("rtt", value.KindInterval),
+		record.Optional("query", value.KindString),
+		record.Optional("qclass", value.KindCount),
+		record.Optional("qclass_name", value.KindString),
+		record.Optional("qtype", value.KindCount),
+		record.Optional("qtype_name", value.KindString),
+		record.Optional("rcode", value.KindCount),
+		record.Optional("rcode_name", value.KindString),
+		record.Optional("AA", value.KindBool),
+		record.Optional("TC", value.KindBool),
+		record.Optional("RD", value.KindBool),
+		record.Optional("RA", value.KindBool),
+		record.Optional("Z", value.KindCount),
+		record.Optional("answers", value.KindVector, value.KindString),
+		record.Optional("TTLs", value.KindVector, value.KindInterval),
+		record.Optional("rejected", value.KindBool),
+		record.Optional("opcode", value.KindCount),
+		record.Optional("opcode_name", value.KindString),
+	)
 }
 
 // Log makes the rows of one worker. One goroutine.

@@ -17,21 +17,32 @@ import (
 
 // Schema returns the columns of files.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
 	return record.New("Files::LOG", "files",
-		f("ts", value.KindTime), f("fuid", value.KindString), o("uid", value.KindString),
-		f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
-		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort),
-		o("source", value.KindString), o("depth", value.KindCount),
-		record.Field{Name: "analyzers", Kind: value.KindSet, Elem: value.KindString, Optional: true},
-		o("mime_type", value.KindString), o("filename", value.KindString), o("duration", value.KindInterval),
-		o("local_orig", value.KindBool), o("is_orig", value.KindBool),
-		o("seen_bytes", value.KindCount), o("total_bytes", value.KindCount),
-		o("missing_bytes", value.KindCount), o("overflow_bytes", value.KindCount),
-		o("timedout", value.KindBool), o("parent_fuid", value.KindString),
-		o("md5", value.KindString), o("sha1", value.KindString), o("sha256", value.KindString),
-		o("extracted", value.KindString), o("extracted_cutoff", value.KindBool), o("extracted_size", value.KindCount))
+		record.Of("ts", value.KindTime),
+		record.Of("fuid", value.KindString),
+		record.Optional("uid", value.KindString),
+		record.ConnID(),
+		record.Optional("source", value.KindString),
+		record.Optional("depth", value.KindCount),
+		record.Optional("analyzers", value.KindSet, value.KindString),
+		record.Optional("mime_type", value.KindString),
+		record.Optional("filename", value.KindString),
+		record.Optional("duration", value.KindInterval),
+		record.Optional("local_orig", value.KindBool),
+		record.Optional("is_orig", value.KindBool),
+		record.Optional("seen_bytes", value.KindCount),
+		record.Optional("total_bytes", value.KindCount),
+		record.Optional("missing_bytes", value.KindCount),
+		record.Optional("overflow_bytes", value.KindCount),
+		record.Optional("timedout", value.KindBool),
+		record.Optional("parent_fuid", value.KindString),
+		record.Optional("md5", value.KindString),
+		record.Optional("sha1", value.KindString),
+		record.Optional("sha256", value.KindString),
+		record.Optional("extracted", value.KindString),
+		record.Optional("extracted_cutoff", value.KindBool),
+		record.Optional("extracted_size", value.KindCount),
+	)
 }
 
 // Columns, in the order of Schema.

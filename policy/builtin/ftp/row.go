@@ -7,19 +7,22 @@ import (
 
 // Schema returns the columns of ftp.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
 	return record.New("FTP::LOG", "ftp",
-		f("ts", value.KindTime), f("uid", value.KindString),
-		f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
-		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort),
-		f("user", value.KindString), o("password", value.KindString),
-		o("command", value.KindString), o("arg", value.KindString),
-		o("mime_type", value.KindString), o("file_size", value.KindCount),
-		o("reply_code", value.KindCount), o("reply_msg", value.KindString),
-		o("data_channel.passive", value.KindBool), o("data_channel.orig_h", value.KindAddr),
-		o("data_channel.resp_h", value.KindAddr), o("data_channel.resp_p", value.KindPort),
-		o("fuid", value.KindString))
+		record.Conn(),
+		record.Of("user", value.KindString),
+		record.Optional("password", value.KindString),
+		record.Optional("command", value.KindString),
+		record.Optional("arg", value.KindString),
+		record.Optional("mime_type", value.KindString),
+		record.Optional("file_size", value.KindCount),
+		record.Optional("reply_code", value.KindCount),
+		record.Optional("reply_msg", value.KindString),
+		record.Optional("data_channel.passive", value.KindBool),
+		record.Optional("data_channel.orig_h", value.KindAddr),
+		record.Optional("data_channel.resp_h", value.KindAddr),
+		record.Optional("data_channel.resp_p", value.KindPort),
+		record.Optional("fuid", value.KindString),
+	)
 }
 
 // Columns, in the order of Schema.

@@ -8,26 +8,33 @@ import (
 
 // Schema returns the columns of http.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
-	list := func(name string) record.Field {
-		return record.Field{Name: name, Kind: value.KindVector, Elem: value.KindString, Optional: true}
-	}
 	return record.New("HTTP::LOG", "http",
-		f("ts", value.KindTime), f("uid", value.KindString),
-		f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
-		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort),
-		f("trans_depth", value.KindCount), o("method", value.KindString), o("host", value.KindString),
-		o("uri", value.KindString), o("referrer", value.KindString), o("version", value.KindString),
-		o("user_agent", value.KindString), o("origin", value.KindString),
-		o("request_body_len", value.KindCount), o("response_body_len", value.KindCount),
-		o("status_code", value.KindCount), o("status_msg", value.KindString),
-		o("info_code", value.KindCount), o("info_msg", value.KindString),
-		record.Field{Name: "tags", Kind: value.KindSet, Elem: value.KindEnum},
-		o("username", value.KindString), o("password", value.KindString),
-		record.Field{Name: "proxied", Kind: value.KindSet, Elem: value.KindString, Optional: true},
-		list("orig_fuids"), list("orig_filenames"), list("orig_mime_types"),
-		list("resp_fuids"), list("resp_filenames"), list("resp_mime_types"))
+		record.Conn(),
+		record.Of("trans_depth", value.KindCount),
+		record.Optional("method", value.KindString),
+		record.Optional("host", value.KindString),
+		record.Optional("uri", value.KindString),
+		record.Optional("referrer", value.KindString),
+		record.Optional("version", value.KindString),
+		record.Optional("user_agent", value.KindString),
+		record.Optional("origin", value.KindString),
+		record.Optional("request_body_len", value.KindCount),
+		record.Optional("response_body_len", value.KindCount),
+		record.Optional("status_code", value.KindCount),
+		record.Optional("status_msg", value.KindString),
+		record.Optional("info_code", value.KindCount),
+		record.Optional("info_msg", value.KindString),
+		record.Of("tags", value.KindSet, value.KindEnum),
+		record.Optional("username", value.KindString),
+		record.Optional("password", value.KindString),
+		record.Optional("proxied", value.KindSet, value.KindString),
+		record.Optional("orig_fuids", value.KindVector, value.KindString),
+		record.Optional("orig_filenames", value.KindVector, value.KindString),
+		record.Optional("orig_mime_types", value.KindVector, value.KindString),
+		record.Optional("resp_fuids", value.KindVector, value.KindString),
+		record.Optional("resp_filenames", value.KindVector, value.KindString),
+		record.Optional("resp_mime_types", value.KindVector, value.KindString),
+	)
 }
 
 // Columns, in the order of Schema.

@@ -37,16 +37,18 @@ const maxFree = 512
 
 // Schema returns the columns of irc.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
 	return record.New("IRC::LOG", "irc",
-		f("ts", value.KindTime), f("uid", value.KindString),
-		f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
-		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort),
-		o("nick", value.KindString), o("user", value.KindString), o("command", value.KindString),
-		o("value", value.KindString), o("addl", value.KindString),
-		o("dcc_file_name", value.KindString), o("dcc_file_size", value.KindCount), o("dcc_mime_type", value.KindString),
-		o("fuid", value.KindString))
+		record.Conn(),
+		record.Optional("nick", value.KindString),
+		record.Optional("user", value.KindString),
+		record.Optional("command", value.KindString),
+		record.Optional("value", value.KindString),
+		record.Optional("addl", value.KindString),
+		record.Optional("dcc_file_name", value.KindString),
+		record.Optional("dcc_file_size", value.KindCount),
+		record.Optional("dcc_mime_type", value.KindString),
+		record.Optional("fuid", value.KindString),
+	)
 }
 
 // Columns, in the order of Schema.

@@ -17,43 +17,43 @@ import (
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
-func schema(stream, path string, more ...record.Field) *record.Schema {
-	fields := append([]record.Field{
-		field("ts", value.KindTime), field("uid", value.KindString),
-		field("id.orig_h", value.KindAddr), field("id.orig_p", value.KindPort),
-		field("id.resp_h", value.KindAddr), field("id.resp_p", value.KindPort),
-	}, more...)
-	return record.New(stream, path, fields...)
-}
-
-func field(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-
-func optional(name string, k value.Kind) record.Field {
-	return record.Field{Name: name, Kind: k, Optional: true}
-}
-
 // ConnectSchema returns the columns of mqtt_connect.log.
 func ConnectSchema() *record.Schema {
-	o := func(name string) record.Field { return optional(name, value.KindString) }
-	return schema("MQTT::CONNECT_LOG", "mqtt_connect",
-		o("proto_name"), o("proto_version"), o("client_id"), o("connect_status"), o("will_topic"), o("will_payload"))
+	return record.New("MQTT::CONNECT_LOG", "mqtt_connect",
+		record.Conn(),
+		record.Optional("proto_name", value.KindString),
+		record.Optional("proto_version", value.KindString),
+		record.Optional("client_id", value.KindString),
+		record.Optional("connect_status", value.KindString),
+		record.Optional("will_topic", value.KindString),
+		record.Optional("will_payload", value.KindString),
+	)
 }
 
 // PublishSchema returns the columns of mqtt_publish.log.
 func PublishSchema() *record.Schema {
-	return schema("MQTT::PUBLISH_LOG", "mqtt_publish",
-		field("from_client", value.KindBool), field("retain", value.KindBool), field("qos", value.KindString),
-		field("status", value.KindString), field("topic", value.KindString), field("payload", value.KindString),
-		field("payload_len", value.KindCount))
+	return record.New("MQTT::PUBLISH_LOG", "mqtt_publish",
+		record.Conn(),
+		record.Of("from_client", value.KindBool),
+		record.Of("retain", value.KindBool),
+		record.Of("qos", value.KindString),
+		record.Of("status", value.KindString),
+		record.Of("topic", value.KindString),
+		record.Of("payload", value.KindString),
+		record.Of("payload_len", value.KindCount),
+	)
 }
 
 // SubscribeSchema returns the columns of mqtt_subscribe.log.
 func SubscribeSchema() *record.Schema {
-	return schema("MQTT::SUBSCRIBE_LOG", "mqtt_subscribe",
-		field("action", value.KindEnum),
-		record.Field{Name: "topics", Kind: value.KindVector, Elem: value.KindString},
-		record.Field{Name: "qos_levels", Kind: value.KindVector, Elem: value.KindCount, Optional: true},
-		optional("granted_qos_level", value.KindCount), field("ack", value.KindBool))
+	return record.New("MQTT::SUBSCRIBE_LOG", "mqtt_subscribe",
+		record.Conn(),
+		record.Of("action", value.KindEnum),
+		record.Of("topics", value.KindVector, value.KindString),
+		record.Optional("qos_levels", value.KindVector, value.KindCount),
+		record.Optional("granted_qos_level", value.KindCount),
+		record.Of("ack", value.KindBool),
+	)
 }
 
 // Write takes a row, which is valid until it returns.

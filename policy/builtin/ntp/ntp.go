@@ -20,45 +20,58 @@ import (
 // keepText is the largest buffer that a reused connection keeps.
 const keepText = 1024
 
-func schema(stream, path string, more ...record.Field) *record.Schema {
-	fields := append([]record.Field{
-		field("ts", value.KindTime), field("uid", value.KindString),
-		field("id.orig_h", value.KindAddr), field("id.orig_p", value.KindPort),
-		field("id.resp_h", value.KindAddr), field("id.resp_p", value.KindPort),
-		field("version", value.KindCount), field("mode", value.KindCount),
-	}, more...)
-	return record.New(stream, path, fields...)
-}
-
-func field(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-
-func optional(name string, k value.Kind) record.Field {
-	return record.Field{Name: name, Kind: k, Optional: true}
-}
-
 // Schema returns the columns of ntp.log.
 func Schema() *record.Schema {
-	return schema("NTP::LOG", "ntp",
-		field("stratum", value.KindCount), field("poll", value.KindInterval), field("precision", value.KindInterval),
-		field("root_delay", value.KindInterval), field("root_disp", value.KindInterval), field("ref_id", value.KindString),
-		field("ref_time", value.KindTime), field("org_time", value.KindTime), field("rec_time", value.KindTime),
-		field("xmt_time", value.KindTime), optional("num_exts", value.KindCount))
+	return record.New("NTP::LOG", "ntp",
+		record.Conn(),
+		record.Of("version", value.KindCount),
+		record.Of("mode", value.KindCount),
+		record.Of("stratum", value.KindCount),
+		record.Of("poll", value.KindInterval),
+		record.Of("precision", value.KindInterval),
+		record.Of("root_delay", value.KindInterval),
+		record.Of("root_disp", value.KindInterval),
+		record.Of("ref_id", value.KindString),
+		record.Of("ref_time", value.KindTime),
+		record.Of("org_time", value.KindTime),
+		record.Of("rec_time", value.KindTime),
+		record.Of("xmt_time", value.KindTime),
+		record.Optional("num_exts", value.KindCount),
+	)
 }
 
 // ControlSchema returns the columns of ntp_control.log.
 func ControlSchema() *record.Schema {
-	return schema("NTP::CONTROL_LOG", "ntp_control",
-		field("op_code", value.KindCount), field("sequence", value.KindCount), field("status", value.KindCount),
-		field("association_id", value.KindCount), field("resp_bit", value.KindBool), field("err_bit", value.KindBool),
-		field("more_bit", value.KindBool), optional("data", value.KindString), optional("key_id", value.KindCount),
-		optional("crypto_checksum", value.KindString))
+	return record.New("NTP::CONTROL_LOG", "ntp_control",
+		record.Conn(),
+		record.Of("version", value.KindCount),
+		record.Of("mode", value.KindCount),
+		record.Of("op_code", value.KindCount),
+		record.Of("sequence", value.KindCount),
+		record.Of("status", value.KindCount),
+		record.Of("association_id", value.KindCount),
+		record.Of("resp_bit", value.KindBool),
+		record.Of("err_bit", value.KindBool),
+		record.Of("more_bit", value.KindBool),
+		record.Optional("data", value.KindString),
+		record.Optional("key_id", value.KindCount),
+		record.Optional("crypto_checksum", value.KindString),
+	)
 }
 
 // PrivateSchema returns the columns of ntp_private.log.
 func PrivateSchema() *record.Schema {
-	return schema("NTP::PRIVATE_LOG", "ntp_private",
-		field("req_code", value.KindCount), field("sequence", value.KindCount), field("implementation", value.KindCount),
-		field("auth_bit", value.KindBool), field("err", value.KindCount), optional("data", value.KindString))
+	return record.New("NTP::PRIVATE_LOG", "ntp_private",
+		record.Conn(),
+		record.Of("version", value.KindCount),
+		record.Of("mode", value.KindCount),
+		record.Of("req_code", value.KindCount),
+		record.Of("sequence", value.KindCount),
+		record.Of("implementation", value.KindCount),
+		record.Of("auth_bit", value.KindBool),
+		record.Of("err", value.KindCount),
+		record.Optional("data", value.KindString),
+	)
 }
 
 // Write takes a row, which is valid until it returns.

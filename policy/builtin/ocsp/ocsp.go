@@ -32,13 +32,19 @@ const (
 
 // Schema returns the columns of ocsp.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
 	return record.New("OCSP::LOG", "ocsp",
-		f("ts", value.KindTime), f("id", value.KindString), f("hashAlgorithm", value.KindString),
-		f("issuerNameHash", value.KindString), f("issuerKeyHash", value.KindString), f("serialNumber", value.KindString),
-		f("certStatus", value.KindString), o("revoketime", value.KindTime), o("revokereason", value.KindString),
-		f("thisUpdate", value.KindTime), o("nextUpdate", value.KindTime))
+		record.Of("ts", value.KindTime),
+		record.Of("id", value.KindString),
+		record.Of("hashAlgorithm", value.KindString),
+		record.Of("issuerNameHash", value.KindString),
+		record.Of("issuerKeyHash", value.KindString),
+		record.Of("serialNumber", value.KindString),
+		record.Of("certStatus", value.KindString),
+		record.Optional("revoketime", value.KindTime),
+		record.Optional("revokereason", value.KindString),
+		record.Of("thisUpdate", value.KindTime),
+		record.Optional("nextUpdate", value.KindTime),
+	)
 }
 
 // Columns, in the order of Schema.

@@ -28,16 +28,25 @@ const maxFree = 16
 
 // Schema returns the columns of pe.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
 	return record.New("PE::LOG", "pe",
-		f("ts", value.KindTime), f("id", value.KindString), o("machine", value.KindString),
-		o("compile_ts", value.KindTime), o("os", value.KindString), o("subsystem", value.KindString),
-		o("is_exe", value.KindBool), o("is_64bit", value.KindBool), o("uses_aslr", value.KindBool),
-		o("uses_dep", value.KindBool), o("uses_code_integrity", value.KindBool), o("uses_seh", value.KindBool),
-		o("has_import_table", value.KindBool), o("has_export_table", value.KindBool), o("has_cert_table", value.KindBool),
-		o("has_debug_data", value.KindBool),
-		record.Field{Name: "section_names", Kind: value.KindVector, Elem: value.KindString, Optional: true})
+		record.Of("ts", value.KindTime),
+		record.Of("id", value.KindString),
+		record.Optional("machine", value.KindString),
+		record.Optional("compile_ts", value.KindTime),
+		record.Optional("os", value.KindString),
+		record.Optional("subsystem", value.KindString),
+		record.Optional("is_exe", value.KindBool),
+		record.Optional("is_64bit", value.KindBool),
+		record.Optional("uses_aslr", value.KindBool),
+		record.Optional("uses_dep", value.KindBool),
+		record.Optional("uses_code_integrity", value.KindBool),
+		record.Optional("uses_seh", value.KindBool),
+		record.Optional("has_import_table", value.KindBool),
+		record.Optional("has_export_table", value.KindBool),
+		record.Optional("has_cert_table", value.KindBool),
+		record.Optional("has_debug_data", value.KindBool),
+		record.Optional("section_names", value.KindVector, value.KindString),
+	)
 }
 
 // Columns, in the order of Schema.

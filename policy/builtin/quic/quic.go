@@ -55,16 +55,16 @@ const (
 
 // Schema returns the columns of quic.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string) record.Field {
-		return record.Field{Name: name, Kind: value.KindString, Optional: true}
-	}
 	return record.New("QUIC::LOG", "quic",
-		f("ts", value.KindTime), f("uid", value.KindString),
-		f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
-		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort),
-		f("version", value.KindString), o("client_initial_dcid"), o("client_scid"), o("server_scid"),
-		o("server_name"), o("client_protocol"), o("history"))
+		record.Conn(),
+		record.Of("version", value.KindString),
+		record.Optional("client_initial_dcid", value.KindString),
+		record.Optional("client_scid", value.KindString),
+		record.Optional("server_scid", value.KindString),
+		record.Optional("server_name", value.KindString),
+		record.Optional("client_protocol", value.KindString),
+		record.Optional("history", value.KindString),
+	)
 }
 
 // Log makes the rows of one worker. One goroutine.

@@ -31,10 +31,10 @@ func New(write func(row []value.Value)) *Log { return &Log{write: write} }
 // Schema returns the columns of reporter.log.
 func Schema() *record.Schema {
 	return record.New("Reporter::LOG", "reporter",
-		record.Field{Name: "ts", Kind: value.KindTime},
-		record.Field{Name: "level", Kind: value.KindEnum},
-		record.Field{Name: "message", Kind: value.KindString},
-		record.Field{Name: "location", Kind: value.KindString, Optional: true},
+		record.Of("ts", value.KindTime),
+		record.Of("level", value.KindEnum),
+		record.Of("message", value.KindString),
+		record.Optional("location", value.KindString),
 	)
 }
 

@@ -57,23 +57,30 @@ const (
 
 // Schema returns the columns of sip.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
-	path := func(name string) record.Field {
-		return record.Field{Name: name, Kind: value.KindVector, Elem: value.KindString, Optional: true}
-	}
 	return record.New("SIP::LOG", "sip",
-		f("ts", value.KindTime), f("uid", value.KindString),
-		f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
-		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort),
-		f("trans_depth", value.KindCount), o("method", value.KindString), o("uri", value.KindString),
-		o("date", value.KindString), o("request_from", value.KindString), o("request_to", value.KindString),
-		o("response_from", value.KindString), o("response_to", value.KindString), o("reply_to", value.KindString),
-		o("call_id", value.KindString), o("seq", value.KindString), o("subject", value.KindString),
-		path("request_path"), path("response_path"), o("user_agent", value.KindString),
-		o("status_code", value.KindCount), o("status_msg", value.KindString), o("warning", value.KindString),
-		o("request_body_len", value.KindCount), o("response_body_len", value.KindCount),
-		o("content_type", value.KindString))
+		record.Conn(),
+		record.Of("trans_depth", value.KindCount),
+		record.Optional("method", value.KindString),
+		record.Optional("uri", value.KindString),
+		record.Optional("date", value.KindString),
+		record.Optional("request_from", value.KindString),
+		record.Optional("request_to", value.KindString),
+		record.Optional("response_from", value.KindString),
+		record.Optional("response_to", value.KindString),
+		record.Optional("reply_to", value.KindString),
+		record.Optional("call_id", value.KindString),
+		record.Optional("seq", value.KindString),
+		record.Optional("subject", value.KindString),
+		record.Optional("request_path", value.KindVector, value.KindString),
+		record.Optional("response_path", value.KindVector, value.KindString),
+		record.Optional("user_agent", value.KindString),
+		record.Optional("status_code", value.KindCount),
+		record.Optional("status_msg", value.KindString),
+		record.Optional("warning", value.KindString),
+		record.Optional("request_body_len", value.KindCount),
+		record.Optional("response_body_len", value.KindCount),
+		record.Optional("content_type", value.KindString),
+	)
 }
 
 // Write takes a row, which is valid until it returns.

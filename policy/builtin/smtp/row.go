@@ -8,23 +8,29 @@ import (
 
 // Schema returns the columns of smtp.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
-	set := func(name string) record.Field {
-		return record.Field{Name: name, Kind: value.KindSet, Elem: value.KindString, Optional: true}
-	}
 	return record.New("SMTP::LOG", "smtp",
-		f("ts", value.KindTime), f("uid", value.KindString),
-		f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
-		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort),
-		f("trans_depth", value.KindCount), o("helo", value.KindString), o("mailfrom", value.KindString), set("rcptto"),
-		o("date", value.KindString), o("from", value.KindString), set("to"), set("cc"), o("reply_to", value.KindString),
-		o("msg_id", value.KindString), o("in_reply_to", value.KindString), o("subject", value.KindString),
-		o("x_originating_ip", value.KindAddr), o("first_received", value.KindString), o("second_received", value.KindString),
-		o("last_reply", value.KindString),
-		record.Field{Name: "path", Kind: value.KindVector, Elem: value.KindAddr, Optional: true},
-		o("user_agent", value.KindString), o("tls", value.KindBool),
-		record.Field{Name: "fuids", Kind: value.KindVector, Elem: value.KindString, Optional: true})
+		record.Conn(),
+		record.Of("trans_depth", value.KindCount),
+		record.Optional("helo", value.KindString),
+		record.Optional("mailfrom", value.KindString),
+		record.Optional("rcptto", value.KindSet, value.KindString),
+		record.Optional("date", value.KindString),
+		record.Optional("from", value.KindString),
+		record.Optional("to", value.KindSet, value.KindString),
+		record.Optional("cc", value.KindSet, value.KindString),
+		record.Optional("reply_to", value.KindString),
+		record.Optional("msg_id", value.KindString),
+		record.Optional("in_reply_to", value.KindString),
+		record.Optional("subject", value.KindString),
+		record.Optional("x_originating_ip", value.KindAddr),
+		record.Optional("first_received", value.KindString),
+		record.Optional("second_received", value.KindString),
+		record.Optional("last_reply", value.KindString),
+		record.Optional("path", value.KindVector, value.KindAddr),
+		record.Optional("user_agent", value.KindString),
+		record.Optional("tls", value.KindBool),
+		record.Optional("fuids", value.KindVector, value.KindString),
+	)
 }
 
 // Columns, in the order of Schema.

@@ -19,16 +19,18 @@ const keepText = 256
 
 // Schema returns the columns of snmp.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
 	return record.New("SNMP::LOG", "snmp",
-		f("ts", value.KindTime), f("uid", value.KindString),
-		f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
-		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort),
-		f("duration", value.KindInterval), f("version", value.KindString), o("community", value.KindString),
-		f("get_requests", value.KindCount), f("get_bulk_requests", value.KindCount),
-		f("get_responses", value.KindCount), f("set_requests", value.KindCount),
-		o("display_string", value.KindString), o("up_since", value.KindTime))
+		record.Conn(),
+		record.Of("duration", value.KindInterval),
+		record.Of("version", value.KindString),
+		record.Optional("community", value.KindString),
+		record.Of("get_requests", value.KindCount),
+		record.Of("get_bulk_requests", value.KindCount),
+		record.Of("get_responses", value.KindCount),
+		record.Of("set_requests", value.KindCount),
+		record.Optional("display_string", value.KindString),
+		record.Optional("up_since", value.KindTime),
+	)
 }
 
 // Deps is what the program passes.

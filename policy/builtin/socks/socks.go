@@ -21,16 +21,19 @@ import (
 
 // Schema returns the columns of socks.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
 	return record.New("SOCKS::LOG", "socks",
-		f("ts", value.KindTime), f("uid", value.KindString),
-		f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
-		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort),
-		f("version", value.KindCount), o("user", value.KindString), o("password", value.KindString),
-		o("status", value.KindString),
-		o("request.host", value.KindAddr), o("request.name", value.KindString), o("request_p", value.KindPort),
-		o("bound.host", value.KindAddr), o("bound.name", value.KindString), o("bound_p", value.KindPort))
+		record.Conn(),
+		record.Of("version", value.KindCount),
+		record.Optional("user", value.KindString),
+		record.Optional("password", value.KindString),
+		record.Optional("status", value.KindString),
+		record.Optional("request.host", value.KindAddr),
+		record.Optional("request.name", value.KindString),
+		record.Optional("request_p", value.KindPort),
+		record.Optional("bound.host", value.KindAddr),
+		record.Optional("bound.name", value.KindString),
+		record.Optional("bound_p", value.KindPort),
+	)
 }
 
 // Columns, in the order of Schema.

@@ -22,16 +22,21 @@ const keepText = 4096
 
 // Schema returns the columns of ssh.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
 	return record.New("SSH::LOG", "ssh",
-		f("ts", value.KindTime), f("uid", value.KindString),
-		f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
-		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort),
-		o("version", value.KindCount), o("auth_success", value.KindBool), o("auth_attempts", value.KindCount),
-		o("direction", value.KindEnum), o("client", value.KindString), o("server", value.KindString),
-		o("cipher_alg", value.KindString), o("mac_alg", value.KindString), o("compression_alg", value.KindString),
-		o("kex_alg", value.KindString), o("host_key_alg", value.KindString), o("host_key_fingerprint", value.KindString))
+		record.Conn(),
+		record.Optional("version", value.KindCount),
+		record.Optional("auth_success", value.KindBool),
+		record.Optional("auth_attempts", value.KindCount),
+		record.Optional("direction", value.KindEnum),
+		record.Optional("client", value.KindString),
+		record.Optional("server", value.KindString),
+		record.Optional("cipher_alg", value.KindString),
+		record.Optional("mac_alg", value.KindString),
+		record.Optional("compression_alg", value.KindString),
+		record.Optional("kex_alg", value.KindString),
+		record.Optional("host_key_alg", value.KindString),
+		record.Optional("host_key_fingerprint", value.KindString),
+	)
 }
 
 // Columns, in the order of Schema.

@@ -44,21 +44,25 @@ func Default() Config { return Config{} }
 
 // Schema returns the columns of ssl.log.
 func Schema(cfg Config) *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
-	list := func(name string) record.Field {
-		return record.Field{Name: name, Kind: value.KindVector, Elem: value.KindString, Optional: true}
-	}
 	s := record.New("SSL::LOG", "ssl",
-		f("ts", value.KindTime), f("uid", value.KindString),
-		f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
-		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort),
-		o("version", value.KindString), o("cipher", value.KindString), o("curve", value.KindString),
-		o("server_name", value.KindString), o("resumed", value.KindBool), o("last_alert", value.KindString),
-		o("next_protocol", value.KindString), o("established", value.KindBool), o("ssl_history", value.KindString),
-		list("cert_chain_fps"), list("client_cert_chain_fps"), o("sni_matches_cert", value.KindBool))
+		record.Conn(),
+		record.Optional("version", value.KindString),
+		record.Optional("cipher", value.KindString),
+		record.Optional("curve", value.KindString),
+		record.Optional("server_name", value.KindString),
+		record.Optional("resumed", value.KindBool),
+		record.Optional("last_alert", value.KindString),
+		record.Optional("next_protocol", value.KindString),
+		record.Optional("established", value.KindBool),
+		record.Optional("ssl_history", value.KindString),
+		record.Optional("cert_chain_fps", value.KindVector, value.KindString),
+		record.Optional("client_cert_chain_fps", value.KindVector, value.KindString),
+		record.Optional("sni_matches_cert", value.KindBool),
+	)
 	if cfg.Fingerprints {
-		s.Fields = append(s.Fields, o("ja3", value.KindString), o("ja3s", value.KindString), o("ja4", value.KindString))
+		for _, name := range [...]string{"ja3", "ja3s", "ja4"} {
+			s.Fields = append(s.Fields, record.Optional(name, value.KindString)...)
+		}
 	}
 	return s
 }

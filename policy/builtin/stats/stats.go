@@ -49,22 +49,34 @@ func New(write func(row []value.Value), peer string, live bool, read func() Coun
 
 // Schema returns the columns of stats.log.
 func Schema() *record.Schema {
-	count := func(name string) record.Field { return record.Field{Name: name, Kind: value.KindCount} }
-	opt := func(name string, k value.Kind) record.Field {
-		return record.Field{Name: name, Kind: k, Optional: true}
-	}
 	return record.New("Stats::LOG", "stats",
-		record.Field{Name: "ts", Kind: value.KindTime},
-		record.Field{Name: "peer", Kind: value.KindString},
-		count("mem"), count("pkts_proc"), count("bytes_recv"),
-		opt("pkts_dropped", value.KindCount), opt("pkts_link", value.KindCount),
-		opt("pkt_lag", value.KindInterval), opt("pkts_filtered", value.KindCount),
-		count("events_proc"), count("events_queued"),
-		count("active_tcp_conns"), count("active_udp_conns"), count("active_icmp_conns"),
-		count("tcp_conns"), count("udp_conns"), count("icmp_conns"),
-		count("timers"), count("active_timers"), count("files"), count("active_files"),
-		count("dns_requests"), count("active_dns_requests"),
-		count("reassem_tcp_size"), count("reassem_file_size"), count("reassem_frag_size"), count("reassem_unknown_size"),
+		record.Of("ts", value.KindTime),
+		record.Of("peer", value.KindString),
+		record.Of("mem", value.KindCount),
+		record.Of("pkts_proc", value.KindCount),
+		record.Of("bytes_recv", value.KindCount),
+		record.Optional("pkts_dropped", value.KindCount),
+		record.Optional("pkts_link", value.KindCount),
+		record.Optional("pkt_lag", value.KindInterval),
+		record.Optional("pkts_filtered", value.KindCount),
+		record.Of("events_proc", value.KindCount),
+		record.Of("events_queued", value.KindCount),
+		record.Of("active_tcp_conns", value.KindCount),
+		record.Of("active_udp_conns", value.KindCount),
+		record.Of("active_icmp_conns", value.KindCount),
+		record.Of("tcp_conns", value.KindCount),
+		record.Of("udp_conns", value.KindCount),
+		record.Of("icmp_conns", value.KindCount),
+		record.Of("timers", value.KindCount),
+		record.Of("active_timers", value.KindCount),
+		record.Of("files", value.KindCount),
+		record.Of("active_files", value.KindCount),
+		record.Of("dns_requests", value.KindCount),
+		record.Of("active_dns_requests", value.KindCount),
+		record.Of("reassem_tcp_size", value.KindCount),
+		record.Of("reassem_file_size", value.KindCount),
+		record.Of("reassem_frag_size", value.KindCount),
+		record.Of("reassem_unknown_size", value.KindCount),
 	)
 }
 

@@ -16,13 +16,13 @@ import (
 
 // Schema returns the columns of syslog.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
 	return record.New("Syslog::LOG", "syslog",
-		f("ts", value.KindTime), f("uid", value.KindString),
-		f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
-		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort),
-		f("proto", value.KindEnum), f("facility", value.KindString), f("severity", value.KindString),
-		f("message", value.KindString))
+		record.Conn(),
+		record.Of("proto", value.KindEnum),
+		record.Of("facility", value.KindString),
+		record.Of("severity", value.KindString),
+		record.Of("message", value.KindString),
+	)
 }
 
 // Log makes the rows of one worker. One goroutine.

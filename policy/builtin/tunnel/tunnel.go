@@ -21,14 +21,12 @@ import (
 // Schema returns the columns of tunnel.log.
 func Schema() *record.Schema {
 	return record.New("Tunnel::LOG", "tunnel",
-		record.Field{Name: "ts", Kind: value.KindTime},
-		record.Field{Name: "uid", Kind: value.KindString, Optional: true},
-		record.Field{Name: "id.orig_h", Kind: value.KindAddr},
-		record.Field{Name: "id.orig_p", Kind: value.KindPort},
-		record.Field{Name: "id.resp_h", Kind: value.KindAddr},
-		record.Field{Name: "id.resp_p", Kind: value.KindPort},
-		record.Field{Name: "tunnel_type", Kind: value.KindEnum},
-		record.Field{Name: "action", Kind: value.KindEnum})
+		record.Of("ts", value.KindTime),
+		record.Optional("uid", value.KindString),
+		record.ConnID(),
+		record.Of("tunnel_type", value.KindEnum),
+		record.Of("action", value.KindEnum),
+	)
 }
 
 // Columns, in the order of Schema.

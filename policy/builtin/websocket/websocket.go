@@ -37,19 +37,16 @@ const (
 
 // Schema returns the columns of websocket.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string) record.Field {
-		return record.Field{Name: name, Kind: value.KindString, Optional: true}
-	}
-	list := func(name string) record.Field {
-		return record.Field{Name: name, Kind: value.KindVector, Elem: value.KindString, Optional: true}
-	}
 	return record.New("WebSocket::LOG", "websocket",
-		f("ts", value.KindTime), f("uid", value.KindString),
-		f("id.orig_h", value.KindAddr), f("id.orig_p", value.KindPort),
-		f("id.resp_h", value.KindAddr), f("id.resp_p", value.KindPort),
-		o("host"), o("uri"), o("user_agent"), o("subprotocol"),
-		list("client_protocols"), list("server_extensions"), list("client_extensions"))
+		record.Conn(),
+		record.Optional("host", value.KindString),
+		record.Optional("uri", value.KindString),
+		record.Optional("user_agent", value.KindString),
+		record.Optional("subprotocol", value.KindString),
+		record.Optional("client_protocols", value.KindVector, value.KindString),
+		record.Optional("server_extensions", value.KindVector, value.KindString),
+		record.Optional("client_extensions", value.KindVector, value.KindString),
+	)
 }
 
 // Config is what a user may set.

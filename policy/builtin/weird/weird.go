@@ -146,17 +146,15 @@ func New(cfg Config, deps Deps) *Log {
 // Schema returns the columns of weird.log.
 func Schema() *record.Schema {
 	return record.New("Weird::LOG", "weird",
-		record.Field{Name: "ts", Kind: value.KindTime},
-		record.Field{Name: "uid", Kind: value.KindString, Optional: true},
-		record.Field{Name: "id.orig_h", Kind: value.KindAddr},
-		record.Field{Name: "id.orig_p", Kind: value.KindPort},
-		record.Field{Name: "id.resp_h", Kind: value.KindAddr},
-		record.Field{Name: "id.resp_p", Kind: value.KindPort},
-		record.Field{Name: "name", Kind: value.KindString},
-		record.Field{Name: "addl", Kind: value.KindString, Optional: true},
-		record.Field{Name: "notice", Kind: value.KindBool, Optional: true},
-		record.Field{Name: "peer", Kind: value.KindString, Optional: true},
-		record.Field{Name: "source", Kind: value.KindString, Optional: true})
+		record.Of("ts", value.KindTime),
+		record.Optional("uid", value.KindString),
+		record.ConnID(),
+		record.Of("name", value.KindString),
+		record.Optional("addl", value.KindString),
+		record.Optional("notice", value.KindBool),
+		record.Optional("peer", value.KindString),
+		record.Optional("source", value.KindString),
+	)
 }
 
 // Weird takes a weird. Its strings are borrowed.

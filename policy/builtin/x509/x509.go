@@ -57,23 +57,30 @@ func Default() Config { return Config{Again: 86400} }
 
 // Schema returns the columns of x509.log.
 func Schema() *record.Schema {
-	f := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k} }
-	o := func(name string, k value.Kind) record.Field { return record.Field{Name: name, Kind: k, Optional: true} }
-	list := func(name string, elem value.Kind) record.Field {
-		return record.Field{Name: name, Kind: value.KindVector, Elem: elem, Optional: true}
-	}
 	return record.New("X509::LOG", "x509",
-		f("ts", value.KindTime), f("fingerprint", value.KindString),
-		f("certificate.version", value.KindCount), f("certificate.serial", value.KindString),
-		f("certificate.subject", value.KindString), f("certificate.issuer", value.KindString),
-		f("certificate.not_valid_before", value.KindTime), f("certificate.not_valid_after", value.KindTime),
-		f("certificate.key_alg", value.KindString), f("certificate.sig_alg", value.KindString),
-		o("certificate.key_type", value.KindString), o("certificate.key_length", value.KindCount),
-		o("certificate.exponent", value.KindString), o("certificate.curve", value.KindString),
-		list("san.dns", value.KindString), list("san.uri", value.KindString), list("san.email", value.KindString),
-		list("san.ip", value.KindAddr),
-		f("basic_constraints.ca", value.KindBool), o("basic_constraints.path_len", value.KindCount),
-		o("host_cert", value.KindBool), o("client_cert", value.KindBool))
+		record.Of("ts", value.KindTime),
+		record.Of("fingerprint", value.KindString),
+		record.Of("certificate.version", value.KindCount),
+		record.Of("certificate.serial", value.KindString),
+		record.Of("certificate.subject", value.KindString),
+		record.Of("certificate.issuer", value.KindString),
+		record.Of("certificate.not_valid_before", value.KindTime),
+		record.Of("certificate.not_valid_after", value.KindTime),
+		record.Of("certificate.key_alg", value.KindString),
+		record.Of("certificate.sig_alg", value.KindString),
+		record.Optional("certificate.key_type", value.KindString),
+		record.Optional("certificate.key_length", value.KindCount),
+		record.Optional("certificate.exponent", value.KindString),
+		record.Optional("certificate.curve", value.KindString),
+		record.Optional("san.dns", value.KindVector, value.KindString),
+		record.Optional("san.uri", value.KindVector, value.KindString),
+		record.Optional("san.email", value.KindVector, value.KindString),
+		record.Optional("san.ip", value.KindVector, value.KindAddr),
+		record.Of("basic_constraints.ca", value.KindBool),
+		record.Optional("basic_constraints.path_len", value.KindCount),
+		record.Optional("host_cert", value.KindBool),
+		record.Optional("client_cert", value.KindBool),
+	)
 }
 
 // Once answers who may log what the cluster logs once. The answer comes on the

@@ -37,9 +37,15 @@ type Harness struct {
 	// Allocs is how many allocations a conversation may cost once the analyzer has
 	// warmed up.
 	Allocs float64
-	// Loose, if not nil, tells the lines that depend on where the stream is cut
-	// into packets; they are left out where cuts are compared.
-	Loose func(line string) bool
+	// Loose, if not nil, returns what of a line does not depend on where the stream
+	// is cut into packets; that is what is compared where cuts are. Empty: the whole
+	// line depends on it and is left out.
+	Loose func(line string) string
+	// Last, if not nil, tells a line behind which it depends on the packets what is
+	// seen: what stands before it, and the line itself, is compared. A violation is
+	// always such a line: what is left of its packet is parsed although the analyzer
+	// is on its way out.
+	Last func(line string) bool
 	// State is how many bytes a connection may hold, whatever was said on it.
 	State int
 }
@@ -182,11 +188,42 @@ func (h *Harness) golden(t *testing.T, c *Conversation) {
 // compareCuts compares what came out of the same bytes, cut differently.
 func (h *Harness) compareCuts(t *testing.T, what string, want, got []string) {
 	t.Helper()
-	if h.Loose != nil {
-		want = slices.DeleteFunc(slices.Clone(want), h.Loose)
-		got = slices.DeleteFunc(slices.Clone(got), h.Loose)
+	compare(t, what, h.firm(want), h.firm(got))
+}
+
+// firm returns what of the lines does not depend on cuts.
+func (h *Harness) firm(lines []string) []string {
+	if h.Last != nil {
+		if i := slices.IndexFunc(lines, h.Last); i >= 0 {
+			lines = lines[:i+1]
+		}
 	}
-	compare(t, what, want, got)
+	if h.Loose == nil {
+		return lines
+	}
+	var out []string
+	for _, l := range lines {
+		if l = h.Loose(l); l != "" {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// compareUntilViolation compares cuts up to the first violation.
+func (h *Harness) compareUntilViolation(t *testing.T, what string, want, got []string) {
+	t.Helper()
+	h.compareCuts(t, what, untilViolation(want), untilViolation(got))
+}
+
+// untilViolation ends the lines with the first violation. What of the bytes is
+// shown with it depends on the pieces.
+func untilViolation(lines []string) []string {
+	i := slices.IndexFunc(lines, isViolation)
+	if i < 0 {
+		return lines
+	}
+	return append(lines[:i:i], "violation")
 }
 
 func compare(t *testing.T, what string, want, got []string) {
@@ -282,10 +319,7 @@ func (h *Harness) cut(t *testing.T, c *Conversation) {
 // prefix compares got with the beginning of all.
 func (h *Harness) prefix(t *testing.T, what string, all, got []string) {
 	t.Helper()
-	if h.Loose != nil {
-		all = slices.DeleteFunc(slices.Clone(all), h.Loose)
-		got = slices.DeleteFunc(slices.Clone(got), h.Loose)
-	}
+	all, got = h.firm(all), h.firm(got)
 	compare(t, what, all[:min(len(got), len(all))], got)
 }
 
@@ -328,8 +362,8 @@ func (h *Harness) swap(t *testing.T, c *Conversation) {
 	}
 	k := h.talk()
 	compare(t, "swapped twice", k.all(&s, whole), k.all(&s, whole))
-	if all := k.all(&s, whole); s.Stream() && !slices.ContainsFunc(all, isViolation) {
-		h.compareCuts(t, "swapped, single bytes", all, k.all(&s, 1))
+	if all := k.all(&s, whole); s.Stream() {
+		h.compareUntilViolation(t, "swapped, single bytes", all, k.all(&s, 1))
 	}
 }
 

@@ -66,7 +66,8 @@ type postgresql struct {
 	free   *[]*postgresql
 	asked  uint32 // askTLS or askGSSAPI: the server's answer is due
 	any    bool   // there was a question
-	answer byte   // of the server, if it came before the question
+	early  bool   // answer came before the question
+	answer byte   // of the server
 	buf    []byte // of the client
 	deaf   bool   // nothing more is read
 	over   bool   // what follows is TLS's
@@ -143,9 +144,9 @@ func (p *postgresql) read(c analyzer.Conn) {
 		case size == headLen && (version == askTLS || version == askGSSAPI):
 			p.asked, p.any = version, true
 			p.buf = p.buf[:copy(p.buf, p.buf[headLen:])]
-			if a := p.answer; a != 0 {
-				p.answer = 0
-				p.answered(c, a)
+			if p.early {
+				p.early = false
+				p.answered(c, p.answer)
 			}
 			continue
 		case version>>16 != 3:
@@ -185,8 +186,8 @@ func (p *postgresql) server(c analyzer.Conn, data []byte) {
 		case len(data) > 0 && !p.deaf:
 			p.fail(c, "unexpected server message")
 		}
-	case !p.any && p.answer == 0 && len(data) == 1:
-		p.answer = data[0] // it overtook the question on the way to us
+	case !p.any && !p.early && len(data) == 1:
+		p.early, p.answer = true, data[0] // it overtook the question on the way to us
 	default:
 		p.fail(c, "unexpected server message")
 	}

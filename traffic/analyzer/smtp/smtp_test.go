@@ -128,10 +128,18 @@ func harness() analyzertest.Harness {
 			}})
 		},
 		Allocs: 40,
-		// How many bytes were there when a line became too long.
-		Loose: func(line string) bool { return strings.HasPrefix(line, "weird smtp_bdat_line_too_long") },
-		State: 64 << 10,
+		Loose:  noLength,
+		State:  64 << 10,
 	}
+}
+
+// noLength leaves out how many bytes were there when a line became too long: Zeek
+// counts those of its packet with them.
+func noLength(line string) string {
+	if strings.HasPrefix(line, "weird smtp_bdat_line_too_long") {
+		return "weird smtp_bdat_line_too_long"
+	}
+	return line
 }
 
 func TestKit(t *testing.T) { analyzertest.Run(t, harness()) }

@@ -81,7 +81,8 @@ func (a *smtp) chunk(data []byte, orig bool) (behind []byte) {
 // chunkBytes finds the lines of the mail. As in Zeek only CR LF ends a line; what
 // ends in LF alone, or is too long, is a piece of one. A CR alone is part of the
 // line, also where a segment ends behind it: there Zeek reports
-// smtp_bdat_line_cr_only.
+// smtp_bdat_line_cr_only, and smtp_bdat_line_too_long for a line that would be
+// whole with the LF.
 func (a *smtp) chunkBytes(data []byte) {
 	b, s := &a.bdat, a.s
 	all, from := data, 0
@@ -89,7 +90,7 @@ func (a *smtp) chunkBytes(data []byte) {
 		s.chunk = append(append(s.chunk[:0], b.rest...), data...)
 		all, from = s.chunk, len(b.rest)-1
 	}
-	start := 0
+	start, over := 0, b.last && b.left == uint64(len(data))
 	for i := from; i < len(all); i++ {
 		switch c := all[i]; {
 		case c == '\r' && i+1 < len(all) && all[i+1] == '\n':
@@ -100,9 +101,10 @@ func (a *smtp) chunkBytes(data []byte) {
 			a.c.Weird("smtp_bdat_line_lf_only", "", bdatSource)
 			a.mail.Line(a.c, all[start:i+1], false)
 			start = i + 1
-		case i-start >= s.cfg.BDATLine:
-			a.c.Weird("smtp_bdat_line_too_long", strconv.Itoa(len(all)), bdatSource)
-			a.mail.Line(a.c, all[start:i], false)
+		case i-start < s.cfg.BDATLine:
+		case c == '\r' && i+1 == len(all) && !over: // a LF that is to come makes it a whole line
+		default:
+			a.chunkCut(all[start:i], len(all))
 			start = i
 		}
 	}
@@ -117,6 +119,13 @@ func (a *smtp) chunkBytes(data []byte) {
 	}
 }
 
+// chunkCut takes a piece of a line that is too long; Zeek reports how many bytes
+// were there then.
+func (a *smtp) chunkCut(piece []byte, there int) {
+	a.c.Weird("smtp_bdat_line_too_long", strconv.Itoa(there), bdatSource)
+	a.mail.Line(a.c, piece, false)
+}
+
 // keepChunk is the largest buffer that is kept.
 const keepChunk = 128 << 10
 
@@ -124,6 +133,10 @@ const keepChunk = 128 << 10
 func (a *smtp) endBDAT() {
 	b := &a.bdat
 	b.on = false
+	if n := a.s.cfg.BDATLine; len(b.rest) > n && a.mail.Open() { // the CR's LF did not come
+		a.chunkCut(b.rest[:n], len(b.rest))
+		b.rest = b.rest[:copy(b.rest, b.rest[n:])]
+	}
 	if len(b.rest) > 0 {
 		a.c.Weird("smtp_bdat_undelivered_at_done", "", bdatSource)
 		if a.mail.Open() {

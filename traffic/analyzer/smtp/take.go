@@ -132,7 +132,10 @@ func replyCode(l []byte) int {
 	return code
 }
 
+// request tells of a command. The content of a mail before it comes first, as it
+// does where a packet ends between them: the command may end the mail's row.
 func (a *smtp) request(name string, arg []byte) {
+	a.mail.Flush(a.c)
 	a.confirm()
 	r := &a.s.request
 	r.Command, r.Arg = name, arg

@@ -11,6 +11,7 @@ package pe
 import (
 	"strconv"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/files"
 	format "github.com/picket-nsm/picket/traffic/format/pe"
 	"github.com/picket-nsm/picket/zeek/record"
@@ -77,18 +78,18 @@ type Log struct {
 	row   [numColumns]value.Value
 	list  []value.Value
 	id    []byte
-	free  []*reader
+	free  freelist.List[*reader]
 }
 
 // New returns a Log that hands its rows to write, in the order of Schema; a row
 // and its strings are valid until write returns.
-func New(write func(row []value.Value)) *Log { return &Log{write: write} }
+func New(write func(row []value.Value)) *Log {
+	return &Log{write: write, free: freelist.New[*reader](maxFree)}
+}
 
 // Analyzer returns what reads a file's headers.
 func (l *Log) Analyzer(*files.File) files.Analyzer {
-	if n := len(l.free); n > 0 {
-		r := l.free[n-1]
-		l.free = l.free[:n-1]
+	if r := l.free.Take(); r != nil {
 		return r
 	}
 	return &reader{log: l}
@@ -113,9 +114,7 @@ func (r *reader) End(f *files.File) {
 		l.header(f, &r.r.Header)
 	}
 	r.r.Reset()
-	if len(l.free) < maxFree {
-		l.free = append(l.free, r)
-	}
+	l.free.Keep(r)
 }
 
 // header writes a row.
@@ -133,10 +132,10 @@ func (l *Log) header(f *files.File, h *format.Header) {
 		image = o.Characteristics
 		row[colOS] = value.String(system(o.OSMajor, o.OSMinor))
 		row[colSubsystem] = value.String(name(subsystems, o.Subsystem))
-		for col, table := range map[int]int{
-			colExports: format.ExportTable, colImports: format.ImportTable, colCerts: format.CertTable, colDebug: format.DebugData,
+		for _, d := range [...]struct{ col, table int }{
+			{colImports, format.ImportTable}, {colExports, format.ExportTable}, {colCerts, format.CertTable}, {colDebug, format.DebugData},
 		} {
-			row[col] = value.Bool(o.Sizes[table] > 0)
+			row[d.col] = value.Bool(o.Sizes[d.table] > 0)
 		}
 	}
 	row[colASLR] = value.Bool(image&format.DynamicBase != 0)

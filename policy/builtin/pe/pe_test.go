@@ -108,3 +108,12 @@ func TestRows(t *testing.T) {
 		t.Errorf("%q", rows)
 	}
 }
+
+func TestNoAllocations(t *testing.T) {
+	l := New(func([]value.Value) {})
+	f := &files.File{}
+	h := &format.Header{Machine: 0x8664, Executable: true, Optional: &format.Optional{OSMajor: 6, OSMinor: 1, Subsystem: 3}, Sections: []string{".text"}}
+	if n := testing.AllocsPerRun(100, func() { l.header(f, h) }); n > 0 {
+		t.Errorf("%v allocations for a row", n)
+	}
+}

@@ -11,7 +11,7 @@ import (
 // text: names of files in data connections are made of it.
 func AppendConnID(dst []byte, orig netip.Addr, origP uint16, resp netip.Addr, respP uint16, proto value.Proto) []byte {
 	port := func(p uint16) {
-		dst = append(append(strconv.AppendUint(dst, uint64(p), 10), '/'), proto.String()...)
+		dst = append(append(AppendUint(dst, uint64(p)), '/'), proto.String()...)
 	}
 	dst = AppendAddr(append(dst, "[orig_h="...), orig)
 	dst = append(dst, ", orig_p="...)
@@ -29,4 +29,38 @@ func AppendConnID(dst []byte, orig netip.Addr, origP uint16, resp netip.Addr, re
 		number = 1
 	}
 	return append(strconv.AppendInt(append(dst, ", proto="...), int64(number), 10), ", ctx=[]]"...)
+}
+
+// AppendEnds appends a connection's ends as Zeek's id_string does: names of files
+// are made of them too.
+func AppendEnds(dst []byte, orig netip.Addr, origP uint16, resp netip.Addr, respP uint16) []byte {
+	dst = append(AppendAddr(dst, orig), ':')
+	dst = AppendUint(dst, uint64(origP))
+	dst = append(AppendAddr(append(dst, " > "...), resp), ':')
+	return AppendUint(dst, uint64(respP))
+}
+
+// AppendVector appends strings as Zeek's scripts write a vector of them into a text.
+// It ends with the string that goes over limit bytes, which is whole; the others are
+// left out.
+func AppendVector(dst []byte, list [][]byte, limit int) []byte {
+	from := len(dst)
+	dst = append(dst, '[')
+	for i, s := range list {
+		if i > 0 {
+			dst = append(dst, ", "...)
+		}
+		if dst = append(dst, s...); len(dst)-from > limit {
+			break
+		}
+	}
+	return append(dst, ']')
+}
+
+// AppendBool appends T or F.
+func AppendBool(dst []byte, v bool) []byte {
+	if v {
+		return append(dst, 'T')
+	}
+	return append(dst, 'F')
 }

@@ -52,6 +52,26 @@ func TestUint(t *testing.T) {
 	}
 }
 
+func TestScript(t *testing.T) {
+	if got := string(text.AppendEnds([]byte("x"), netip.MustParseAddr("1.2.3.4"), 5, netip.MustParseAddr("2001:db8::1"), 65535)); got != "x1.2.3.4:5 > 2001:db8::1:65535" {
+		t.Error(got)
+	}
+	for _, c := range []struct{ list, want string }{
+		{"", "x[]"}, {"a", "x[a]"}, {"a bc", "x[a, bc]"}, {"a bcdefgh i", "x[a, bcdefgh]"}, {"abcd e f", "x[abcd, e]"}, {"abcdefghi j", "x[abcdefghi]"},
+	} {
+		var list [][]byte
+		for _, s := range strings.Fields(c.list) {
+			list = append(list, []byte(s))
+		}
+		if got := string(text.AppendVector([]byte("x"), list, 7)); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.list, got, c.want)
+		}
+	}
+	if got := string(text.AppendBool(text.AppendBool(nil, true), false)); got != "TF" {
+		t.Error(got)
+	}
+}
+
 func TestDouble(t *testing.T) {
 	for f, want := range map[float64]string{
 		3: "3.0", 10000000000: "10000000000.0", 1e-7: "0", 1e-10: "0.0", -1e-7: "-0", 0: "0.0", 0.5: "0.5", 1.25: "1.25",

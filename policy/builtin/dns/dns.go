@@ -15,6 +15,7 @@ package dns
 import (
 	wire "github.com/picket-nsm/picket/traffic/analyzer/dns"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/zeek/record"
 	"github.com/picket-nsm/picket/zeek/value"
@@ -70,14 +71,14 @@ type Log struct {
 	answers []value.Value
 	ttls    []value.Value
 	scratch []byte
-	free    []*info
+	free    freelist.List[*info]
 	flushed uint64
 }
 
 // New returns a Log that hands its rows to write, in the order of Schema. A row
 // and its strings are valid until write returns.
 func New(write func(row []value.Value)) *Log {
-	return &Log{write: write, row: make([]value.Value, numColumns)}
+	return &Log{write: write, row: make([]value.Value, numColumns), free: freelist.New[*info](maxFree)}
 }
 
 // Handler returns what one connection's messages go to; it is what the DNS
@@ -89,13 +90,10 @@ func (l *Log) Handler() wire.Handler { return &conn{log: l} }
 func (l *Log) Flushed() uint64 { return l.flushed }
 
 func (l *Log) take() *info {
-	n := len(l.free)
-	if n == 0 {
-		return &info{}
+	if i := l.free.Take(); i != nil {
+		return i
 	}
-	i := l.free[n-1]
-	l.free = l.free[:n-1]
-	return i
+	return &info{}
 }
 
 // drop gives up one reference to i.
@@ -103,7 +101,7 @@ func (l *Log) drop(i *info) {
 	if i == nil {
 		return
 	}
-	if i.refs--; i.refs > 0 || len(l.free) >= maxFree {
+	if i.refs--; i.refs > 0 {
 		return
 	}
 	text, ends, ttls := i.text[:0], i.ends[:0], i.ttls[:0]
@@ -111,7 +109,7 @@ func (l *Log) drop(i *info) {
 		text, ends, ttls = nil, nil, nil
 	}
 	*i = info{text: text, ends: ends, ttls: ttls}
-	l.free = append(l.free, i)
+	l.free.Keep(i)
 }
 
 // followed reports whether a message's opcode opens rows. NetBIOS has more of

@@ -18,6 +18,7 @@ import (
 
 	wire "github.com/picket-nsm/picket/traffic/analyzer/ftp"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/value"
@@ -67,7 +68,7 @@ type Log struct {
 	cfg      Config
 	deps     Deps
 	row      []value.Value
-	free     []*command
+	free     freelist.List[*command]
 	text     []byte
 	expected table
 	grids    map[string]*session // by UID: those that asked for GSSAPI
@@ -80,7 +81,7 @@ type Log struct {
 func New(cfg Config, deps Deps) *Log {
 	l := &Log{
 		cfg: cfg, deps: deps, row: make([]value.Value, numColumns), expected: newTable(cfg.Channels),
-		grids: map[string]*session{}, shared: map[string]*session{},
+		grids: map[string]*session{}, shared: map[string]*session{}, free: freelist.New[*command](maxFree),
 	}
 	if deps.Board != nil {
 		deps.Board.Listen(news, l.hear)
@@ -96,13 +97,10 @@ func (l *Log) Handler() wire.Handler { return &session{log: l} }
 func (l *Log) DataHandler() wire.DataHandler { return &channel{log: l} }
 
 func (l *Log) take() *command {
-	n := len(l.free)
-	if n == 0 {
-		return &command{}
+	if c := l.free.Take(); c != nil {
+		return c
 	}
-	c := l.free[n-1]
-	l.free = l.free[:n-1]
-	return c
+	return &command{}
 }
 
 func (l *Log) drop(c *command) {
@@ -113,9 +111,7 @@ func (l *Log) drop(c *command) {
 		c.arg = nil
 	}
 	*c = command{name: c.name[:0], arg: c.arg[:0]}
-	if len(l.free) < maxFree {
-		l.free = append(l.free, c)
-	}
+	l.free.Keep(c)
 }
 
 // Secured says that TLS is established on a connection. Within the GSSAPI of a

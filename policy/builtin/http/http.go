@@ -17,6 +17,7 @@ import (
 
 	wire "github.com/picket-nsm/picket/traffic/analyzer/http"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/files"
 	"github.com/picket-nsm/picket/traffic/format/mime"
@@ -59,7 +60,7 @@ type Log struct {
 	row     []value.Value
 	lists   [5][]value.Value
 	scratch []byte
-	free    []*info
+	free    freelist.List[*info]
 	shared  map[string]*conn // by UID: connections that go on with another protocol
 	cut     uint64
 	watch   Handshakes // nil: nobody is interested
@@ -68,7 +69,7 @@ type Log struct {
 // New returns a Log that hands its rows to write, in the order of Schema. A row
 // and its strings are valid until write returns. tunnel may be nil.
 func New(cfg Config, write func(row []value.Value), tunnel Tunnel) *Log {
-	return &Log{cfg: cfg, write: write, tunnel: tunnel, row: make([]value.Value, numColumns)}
+	return &Log{cfg: cfg, write: write, tunnel: tunnel, row: make([]value.Value, numColumns), free: freelist.New[*info](maxFree)}
 }
 
 // Handler returns what one analyzer's messages go to; it is what the HTTP factory
@@ -95,13 +96,10 @@ func (l *Log) Watch(h Handshakes) { l.watch = h }
 func (l *Log) Cut() uint64 { return l.cut }
 
 func (l *Log) take() *info {
-	n := len(l.free)
-	if n == 0 {
-		return &info{log: l}
+	if i := l.free.Take(); i != nil {
+		return i
 	}
-	i := l.free[n-1]
-	l.free = l.free[:n-1]
-	return i
+	return &info{log: l}
 }
 
 // drop gives up one reference to i.
@@ -113,9 +111,7 @@ func (l *Log) drop(i *info) {
 		return
 	}
 	i.reset()
-	if len(l.free) < maxFree {
-		l.free = append(l.free, i)
-	}
+	l.free.Keep(i)
 }
 
 // handler takes what one analyzer has seen. A connection has more than one where

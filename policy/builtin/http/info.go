@@ -121,7 +121,7 @@ func (i *info) text(f *field, b []byte) {
 	f.set = true
 }
 
-// methods are those that are known; others give a weird.
+// known tells the methods that are; others give a weird.
 func known(method []byte) bool {
 	switch string(method) {
 	case "GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE", "CONNECT",
@@ -214,12 +214,10 @@ func (i *info) handle(b []byte, id *analyzer.ID, orig bool) []byte {
 		return i.appendURL(b)
 	}
 	b = text.AppendDouble(b, float64(id.Start))
-	b = appendBool(b, orig)
+	b = text.AppendBool(b, orig)
 	b = strconv.AppendUint(b, i.depth, 10)
 	b = strconv.AppendUint(b, i.side(orig).parts, 10)
-	b = appendPort(append(appendAddr(b, &id.Orig), ':'), id.OrigP)
-	b = append(b, " > "...)
-	return appendPort(append(appendAddr(b, &id.Resp), ':'), id.RespP)
+	return text.AppendEnds(b, netip.AddrFrom16(id.Orig).Unmap(), id.OrigP, netip.AddrFrom16(id.Resp).Unmap(), id.RespP)
 }
 
 // appendURL appends the URL without its scheme.
@@ -240,23 +238,14 @@ func (i *info) appendURL(b []byte) []byte {
 		b = append(appendAddr(append(b, '['), &i.id.Resp), ']')
 	}
 	if i.id.RespP != 80 {
-		b = appendPort(append(b, ':'), i.id.RespP)
+		b = text.AppendUint(append(b, ':'), uint64(i.id.RespP))
 	}
 	return append(b, uri...)
-}
-
-func appendBool(b []byte, v bool) []byte {
-	if v {
-		return append(b, 'T')
-	}
-	return append(b, 'F')
 }
 
 func appendAddr(b []byte, a *packet.Addr) []byte {
 	return text.AppendAddr(b, netip.AddrFrom16(*a).Unmap())
 }
-
-func appendPort(b []byte, p uint16) []byte { return strconv.AppendUint(b, uint64(p), 10) }
 
 func appendExcess(b []byte, n, limit int) []byte {
 	return strconv.AppendInt(append(strconv.AppendInt(b, int64(n), 10), " > "...), int64(limit), 10)

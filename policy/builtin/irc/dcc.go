@@ -77,10 +77,7 @@ func (d *channel) FileHandle(c analyzer.Conn, orig bool, dst []byte) []byte {
 	id := c.ID()
 	dst = text.AppendDouble(append(dst, "Analyzer::ANALYZER_IRC_DATA"...), float64(id.Start))
 	dst = text.AppendConnID(dst, netip.AddrFrom16(id.Orig).Unmap(), id.OrigP, netip.AddrFrom16(id.Resp).Unmap(), id.RespP, id.Proto)
-	if orig {
-		return append(dst, 'T')
-	}
-	return append(dst, 'F')
+	return text.AppendBool(dst, orig)
 }
 
 // FileOver implements files.Owner.

@@ -13,6 +13,7 @@
 package irc
 
 import (
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/irc"
 	"github.com/picket-nsm/picket/traffic/files"
@@ -77,7 +78,7 @@ type Log struct {
 	write    func(row []value.Value)
 	row      [numColumns]value.Value
 	text     []byte
-	free     []*info
+	free     freelist.List[*info]
 	expected table
 	board    Board
 	told     []byte
@@ -87,7 +88,7 @@ type Log struct {
 // and its strings are valid until write returns. board may be nil: there are no
 // other workers.
 func New(cfg Config, write func(row []value.Value), board Board) *Log {
-	l := &Log{cfg: cfg, write: write, expected: table{list: map[endpoint]awaited{}}, board: board}
+	l := &Log{cfg: cfg, write: write, free: freelist.New[*info](maxFree), expected: table{list: map[endpoint]awaited{}}, board: board}
 	if board != nil {
 		board.Listen(news, l.hear)
 	}
@@ -135,9 +136,7 @@ type session struct {
 func (s *session) begin(c analyzer.Conn) *info {
 	if s.i == nil {
 		l := s.log
-		if n := len(l.free); n > 0 {
-			s.i, l.free = l.free[n-1], l.free[:n-1]
-		} else {
+		if s.i = l.free.Take(); s.i == nil {
 			s.i = &info{log: l}
 		}
 		s.i.id = c.ID()
@@ -217,13 +216,13 @@ func (s *session) DCC(c analyzer.Conn, d *wire.DCC) {
 func (s *session) End(analyzer.Conn) {
 	i := s.i
 	s.i = nil
-	if i == nil || i.shared || len(s.log.free) >= maxFree {
+	if i == nil || i.shared {
 		return
 	}
 	keep := func(f field) field { return field{b: f.b[:0]} } // lines are short
 	*i = info{log: i.log, uid: keep(i.uid), nick: keep(i.nick), user: keep(i.user), command: keep(i.command),
 		value: keep(i.value), addl: keep(i.addl)}
-	s.log.free = append(s.log.free, i)
+	s.log.free.Keep(i)
 }
 
 // emit writes the row as it is now.

@@ -19,6 +19,7 @@ import (
 	"github.com/picket-nsm/picket/traffic/format/tlsmsg"
 	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/record"
+	zeektext "github.com/picket-nsm/picket/zeek/text"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
@@ -183,7 +184,7 @@ func (s *conn) Hello(c analyzer.Conn, h *tlsmsg.Hello) {
 	if h.Client && len(h.Protocols) > 0 {
 		s.protocol.keep(h.Protocols[0])
 		if len(h.Protocols) > 1 {
-			c.Weird("QUIC_many_protocols", list(h.Protocols), "")
+			c.Weird("QUIC_many_protocols", string(zeektext.AppendVector(nil, h.Protocols, maxText)), "")
 		}
 	}
 	if h.Complete && tlsmsg.VersionOK(h.Version) {
@@ -257,18 +258,4 @@ func versionName(v uint32) string {
 		return "draft-" + strconv.Itoa(int(v&0xff))
 	}
 	return "unknown-" + strconv.FormatUint(uint64(v), 16)
-}
-
-// list writes names as Zeek writes a vector.
-func list(names [][]byte) string {
-	b := []byte{'['}
-	for i, n := range names {
-		if i > 0 {
-			b = append(b, ", "...)
-		}
-		if b = append(b, n...); len(b) > maxText {
-			break
-		}
-	}
-	return string(append(b, ']'))
 }

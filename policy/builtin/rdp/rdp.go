@@ -13,6 +13,7 @@ import (
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/rdp"
 	"github.com/picket-nsm/picket/traffic/files"
+	"github.com/picket-nsm/picket/zeek/text"
 )
 
 // typeCertificate is the type of each certificate: Zeek takes them all for hosts'.
@@ -44,10 +45,7 @@ func (s conn) FileHandle(c analyzer.Conn, _ bool, dst []byte) []byte {
 	id := c.ID()
 	dst = append(dst, "Analyzer::ANALYZER_RDP"...)
 	dst = strconv.AppendFloat(dst, float64(id.Start), 'f', 6, 64)
-	dst = netip.AddrFrom16(id.Orig).Unmap().AppendTo(dst)
-	dst = strconv.AppendUint(append(dst, ':'), uint64(id.OrigP), 10)
-	dst = netip.AddrFrom16(id.Resp).Unmap().AppendTo(append(dst, " > "...))
-	return strconv.AppendUint(append(dst, ':'), uint64(id.RespP), 10)
+	return text.AppendEnds(dst, netip.AddrFrom16(id.Orig).Unmap(), id.OrigP, netip.AddrFrom16(id.Resp).Unmap(), id.RespP)
 }
 
 // FileOver implements files.Owner.

@@ -13,6 +13,7 @@ package sip
 import (
 	"slices"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/sip"
 	"github.com/picket-nsm/picket/traffic/packet"
@@ -91,11 +92,11 @@ type Log struct {
 	write Write
 	row   []value.Value
 	path  [2][]value.Value
-	free  []*info
+	free  freelist.List[*info]
 }
 
 // New returns a Log.
-func New(write Write) *Log { return &Log{write: write} }
+func New(write Write) *Log { return &Log{write: write, free: freelist.New[*info](maxFree)} }
 
 // Handler returns what one connection's messages go to; it is what the SIP
 // factory wants.
@@ -133,18 +134,13 @@ func (i *info) put(n int, b []byte) {
 }
 
 func (l *Log) fresh() *info {
-	if n := len(l.free); n > 0 {
-		i := l.free[n-1]
-		l.free = l.free[:n-1]
+	if i := l.free.Take(); i != nil {
 		return i
 	}
 	return &info{}
 }
 
 func (l *Log) drop(i *info) {
-	if len(l.free) >= maxFree {
-		return
-	}
 	keep := func(b []byte) []byte {
 		if cap(b) > keepText {
 			return nil
@@ -156,7 +152,7 @@ func (l *Log) drop(i *info) {
 		n.texts[k] = keep(i.texts[k])
 	}
 	*i = n
-	l.free = append(l.free, i)
+	l.free.Keep(i)
 }
 
 // output writes a row.

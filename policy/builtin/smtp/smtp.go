@@ -15,6 +15,7 @@ package smtp
 import (
 	"strconv"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/smtp"
 	"github.com/picket-nsm/picket/traffic/files"
@@ -59,14 +60,14 @@ type Log struct {
 	elems [5][]value.Value
 	text  []byte
 	spots []spot
-	free  []*info
+	free  freelist.List[*info]
 	cut   uint64
 }
 
 // New returns a Log that hands its rows to write, in the order of Schema. A row
 // and its strings are valid until write returns.
 func New(cfg Config, write func(row []value.Value)) *Log {
-	return &Log{cfg: cfg, write: write, row: make([]value.Value, numColumns)}
+	return &Log{cfg: cfg, write: write, row: make([]value.Value, numColumns), free: freelist.New[*info](maxFree)}
 }
 
 // Handler returns what one analyzer's messages go to; it is what the SMTP factory
@@ -285,13 +286,10 @@ func (h *handler) flush(c analyzer.Conn) {
 }
 
 func (l *Log) take() *info {
-	n := len(l.free)
-	if n == 0 {
-		return &info{log: l}
+	if i := l.free.Take(); i != nil {
+		return i
 	}
-	i := l.free[n-1]
-	l.free = l.free[:n-1]
-	return i
+	return &info{log: l}
 }
 
 func (l *Log) drop(i *info) {
@@ -299,7 +297,5 @@ func (l *Log) drop(i *info) {
 		return
 	}
 	i.reset()
-	if len(l.free) < maxFree {
-		l.free = append(l.free, i)
-	}
+	l.free.Keep(i)
 }

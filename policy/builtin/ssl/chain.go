@@ -1,12 +1,14 @@
 package ssl
 
 import (
+	"net/netip"
 	"strconv"
 
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/tls"
 	"github.com/picket-nsm/picket/traffic/files"
 	"github.com/picket-nsm/picket/traffic/format/x509"
+	"github.com/picket-nsm/picket/zeek/text"
 )
 
 // Types of the files in a handshake: the first certificate of a chain, the others,
@@ -60,12 +62,8 @@ func (s *conn) FileHandle(c analyzer.Conn, _ bool, dst []byte) []byte {
 	id := c.ID()
 	dst = append(dst, "Analyzer::ANALYZER_SSL"...)
 	dst = strconv.AppendFloat(dst, float64(id.Start), 'f', 6, 64)
-	if s.file.client {
-		dst = append(dst, 'T')
-	} else {
-		dst = append(dst, 'F')
-	}
-	dst = appendEnds(dst, &id)
+	dst = text.AppendBool(dst, s.file.client)
+	dst = text.AppendEnds(dst, netip.AddrFrom16(id.Orig).Unmap(), id.OrigP, netip.AddrFrom16(id.Resp).Unmap(), id.RespP)
 	if s.file.ocsp {
 		return append(dst, "ocsp"...)
 	}

@@ -1,12 +1,7 @@
 package ssl
 
 import (
-	"net/netip"
-	"strconv"
-
-	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/format/tlsmsg"
-	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
@@ -113,13 +108,3 @@ func (s *conn) fingerprint(h *tlsmsg.Hello) {
 	}
 	s.ja[2] = tlsmsg.AppendJA4(s.ja[2][:0], h, transport)
 }
-
-// appendEnds appends a connection's ends as Zeek writes them.
-func appendEnds(b []byte, id *analyzer.ID) []byte {
-	b = appendAddr(b, id.Orig)
-	b = strconv.AppendUint(append(b, ':'), uint64(id.OrigP), 10)
-	b = appendAddr(append(b, " > "...), id.Resp)
-	return strconv.AppendUint(append(b, ':'), uint64(id.RespP), 10)
-}
-
-func appendAddr(b []byte, a packet.Addr) []byte { return netip.AddrFrom16(a).Unmap().AppendTo(b) }

@@ -20,6 +20,7 @@ import (
 	"github.com/picket-nsm/picket/traffic/format/x509"
 	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/record"
+	"github.com/picket-nsm/picket/zeek/text"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
@@ -188,7 +189,7 @@ func (s *conn) clientHello(c analyzer.Conn, h *tlsmsg.Hello) {
 		s.name = append(s.name[:0], h.Names[0][:min(len(h.Names[0]), maxText)]...)
 		s.hasName = true
 		if len(h.Names) > 1 {
-			c.Weird("SSL_many_server_names", list(h.Names), "")
+			c.Weird("SSL_many_server_names", string(text.AppendVector(nil, h.Names, maxText)), "")
 		}
 	}
 	if h.Ticket {
@@ -382,18 +383,4 @@ func letterOf(m *wire.Message) byte {
 		return 'm'
 	}
 	return 'z'
-}
-
-// list writes names as Zeek writes a vector.
-func list(names [][]byte) string {
-	b := []byte{'['}
-	for i, n := range names {
-		if i > 0 {
-			b = append(b, ", "...)
-		}
-		if b = append(b, n...); len(b) > maxText {
-			break
-		}
-	}
-	return string(append(b, ']'))
 }

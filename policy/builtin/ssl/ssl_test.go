@@ -87,12 +87,12 @@ func show(s *record.Schema, row []value.Value) string {
 		if !v.IsSet() || strings.HasPrefix(f.Name, "id.") || f.Name == "uid" || f.Kind == value.KindBool && !v.Bool() && f.Name != "sni_matches_cert" {
 			continue
 		}
-		fmt.Fprintf(&b, "%s=%s ", f.Name, text(v))
+		fmt.Fprintf(&b, "%s=%s ", f.Name, cell(v))
 	}
 	return strings.TrimSpace(b.String())
 }
 
-func text(v value.Value) string {
+func cell(v value.Value) string {
 	switch v.Kind() {
 	case value.KindBool:
 		if v.Bool() {
@@ -111,7 +111,7 @@ func text(v value.Value) string {
 	case value.KindVector, value.KindSet:
 		var all []string
 		for _, e := range v.Elems() {
-			all = append(all, text(e))
+			all = append(all, cell(e))
 		}
 		return "[" + strings.Join(all, " ") + "]"
 	case value.KindEnum:

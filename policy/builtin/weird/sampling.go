@@ -3,6 +3,7 @@ package weird
 import (
 	"strings"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/flow"
 	"github.com/picket-nsm/picket/traffic/packet"
 )
@@ -120,11 +121,13 @@ type perConn struct {
 	max   int
 	m     map[string]*counts
 	order []string // as they came; some are gone already
-	free  []*counts
+	free  freelist.List[*counts]
 	shed  uint64
 }
 
-func newPerConn(max int) *perConn { return &perConn{max: max, m: make(map[string]*counts)} }
+func newPerConn(max int) *perConn {
+	return &perConn{max: max, m: make(map[string]*counts), free: freelist.New[*counts](256)}
+}
 
 func (p *perConn) get(uid string) *counts {
 	if c := p.m[uid]; c != nil {
@@ -145,9 +148,9 @@ func (p *perConn) get(uid string) *counts {
 		p.order = kept
 	}
 	uid = strings.Clone(uid)
-	c := &counts{}
-	if n := len(p.free); n > 0 {
-		c, p.free = p.free[n-1], p.free[:n-1]
+	c := p.free.Take()
+	if c == nil {
+		c = &counts{}
 	}
 	p.m[uid] = c
 	p.order = append(p.order, uid)
@@ -158,8 +161,6 @@ func (p *perConn) remove(uid string) {
 	if c := p.m[uid]; c != nil {
 		delete(p.m, uid)
 		c.list = c.list[:0]
-		if len(p.free) < 256 {
-			p.free = append(p.free, c)
-		}
+		p.free.Keep(c)
 	}
 }

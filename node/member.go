@@ -48,9 +48,9 @@ func (n *node) newCluster(role layout.Role) error {
 				cluster.Config{Name: n.spec.Name, ID: n.id, Role: role, RoleOf: n.roleOf, Pools: n.pools()},
 				cluster.Deps{
 					Events: n.bus, Codec: c, Now: n.deps.Now, Books: n.books,
-					Connected: func() bool { return n.bus.Status().Connected },
-					NodeUp:    func(x cluster.Node) { n.changed(x, true) },
-					NodeDown:  func(x cluster.Node) { n.changed(x, false) },
+					Status:   n.bus.Status,
+					NodeUp:   func(x cluster.Node) { n.changed(x, true) },
+					NodeDown: func(x cluster.Node) { n.changed(x, false) },
 					Stranger: func(id, codec string) {
 						text := fmt.Sprintf("%s speaks %.40q, this cluster %s: it is not let in; give all nodes the same codec", id, codec, c.Name())
 						n.deps.Log.Warn(text)

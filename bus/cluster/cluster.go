@@ -41,8 +41,10 @@ type Config struct {
 	// PublishRR and PublishHRW; nil: there are none.
 	Pools map[layout.Role][]string
 
-	Announce time.Duration // how often it says that it is there; default 1 s
-	Down     time.Duration // silence after which a node is down; default 3 s
+	// Announce is how often it says that it is there, more seldom with many nodes of its
+	// role (Turns); default 1 s. Down is the silence after which a node is down, or three
+	// times what that node said when it speaks again; default 3 s.
+	Announce, Down time.Duration
 }
 
 // Deps is what a Cluster needs.
@@ -56,9 +58,9 @@ type Deps struct {
 	// types, as real Zeek does, take ours, and handlers need not look. nil: none are.
 	Declared *declare.Set
 	Books    Books // counters by topic that outlive the process; nil: none do
-	// Connected says whether the backend has a connection: without one, silence
-	// proves nothing about the others. nil: always.
-	Connected func() bool
+	// Status is the backend's: without a connection, silence proves nothing about the
+	// others, and after a reconnect they may know nothing of us. nil: always connected.
+	Status func() backend.Status
 	// NodeUp and NodeDown are called on Run's goroutine, once for each change, in
 	// the order they were seen. Either may be nil.
 	NodeUp, NodeDown func(Node)

@@ -69,8 +69,8 @@ func startWith(t *testing.T, d backend.Driver, cfg Config, more func(*Deps)) *si
 	}
 	deps := Deps{
 		Events: s.driver, Codec: brokerbin.New(), Also: nil, Now: time.Now,
-		Connected: func() bool { return d.Status().Connected },
-		NodeUp:    note("up"), NodeDown: note("down"),
+		Status: d.Status,
+		NodeUp: note("up"), NodeDown: note("down"),
 	}
 	more(&deps)
 	s.Cluster = New(cfg, deps)

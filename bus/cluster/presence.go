@@ -17,9 +17,14 @@ import (
 
 // Presence (architecture, decision 8). Events on the topic picket.presence:
 //
-//	Picket::here(name, id, role, subscriptions, heads)    each second; heads is
-//	    topic, number, topic, number ... of what was published since the last one
+//	Picket::here(name, id, role, subscriptions, heads, next)    again and again;
+//	    heads is topic, number, topic, number ... of what was published since the
+//	    last one, next the time until the next one at the latest
 //	Picket::goodbye(name, id)    in the end, or by the hub when a connection ended
+//
+// What changes is told at once: a newcomer, an end, subscriptions. What is said only
+// to be heard is said the more seldom, the more nodes of one's role there are (Turns),
+// so that nobody hears more of it in a larger cluster (adr/0098).
 const (
 	PresenceTopic = "picket.presence"
 	EventHere     = "Picket::here"
@@ -27,13 +32,17 @@ const (
 )
 
 // Here is the announcement of a node that cannot make it itself: a bridge makes it
-// for a real Zeek. Its sender must be the node's id.
-func Here(n Node, subscriptions []string) event.Event {
+// for a real Zeek. Its sender must be the node's id. The next one comes within next.
+func Here(n Node, subscriptions []string, next time.Duration) event.Event {
+	return here(n, subscriptions, nil, next)
+}
+
+func here(n Node, subscriptions []string, heads []value.Value, next time.Duration) event.Event {
 	var subs []value.Value
 	for _, s := range subscriptions {
 		subs = append(subs, value.String(s))
 	}
-	return event.New(EventHere, value.String(n.Name), value.String(n.ID), value.String(n.Role.String()), value.Vector(subs), value.Vector(nil))
+	return event.New(EventHere, value.String(n.Name), value.String(n.ID), value.String(n.Role.String()), value.Vector(subs), value.Vector(heads), value.Interval(next.Seconds()))
 }
 
 // Goodbye is the opposite of Here.
@@ -59,6 +68,9 @@ type presence struct {
 	// A node that said goodbye may have an announcement still on its way.
 	left map[string]time.Time // by id
 
+	again      bool   // somebody may believe that we are gone: announce in the next turn
+	reconnects uint64 // of the backend, so far
+
 	strange map[string]string // codecs of nodes that speak another one, by id
 	fresh   []Node            // of these, those that nobody was told of: id, and the codec as name
 	met     bool              // a node that speaks ours was there
@@ -68,8 +80,9 @@ type peer struct {
 	Node
 	subscriptions []string
 	seen          time.Time
-	bus           bool // the bus says that it is there
-	spoke         bool // it announces itself, so its silence means something
+	quiet         time.Duration // silence after which it is down
+	bus           bool          // the bus says that it is there
+	spoke         bool          // it announces itself, so its silence means something
 }
 
 type told struct {
@@ -147,11 +160,15 @@ func (c *Cluster) heard(m backend.Message, e event.Event) {
 		return ""
 	}
 	name, id := str(0), str(1)
-	if name == "" || id == "" || id == c.cfg.ID {
-		return
-	}
 	p, now := &c.presence, c.deps.Now()
 	switch {
+	case name == "" || id == "":
+	case id == c.cfg.ID:
+		if e.Name == EventGoodbye { // our connection ended, and is back
+			p.mu.Lock()
+			p.again = true
+			p.mu.Unlock()
+		}
 	case e.Name == EventGoodbye:
 		p.mu.Lock()
 		if n := p.nodes[name]; n != nil && n.ID == id {
@@ -165,7 +182,7 @@ func (c *Cluster) heard(m backend.Message, e event.Event) {
 		}
 		p.mu.Unlock()
 		p.stir()
-	case e.Name == EventHere && m.Sender == id && len(e.Args) == 5:
+	case e.Name == EventHere && m.Sender == id && len(e.Args) == 6:
 		role, _ := layout.ParseRole(str(2))
 		var subs []string
 		for _, s := range e.Args[3].Elems() {
@@ -190,13 +207,15 @@ func (c *Cluster) heard(m backend.Message, e event.Event) {
 				p.stir()
 			}
 			n.seen, n.subscriptions, n.spoke, n.Role = now, subs, true, role
+			n.quiet = patience(c.cfg.Down, c.promised(e.Args[5]))
 		}
 		p.mu.Unlock()
 		if fresh {
 			p.stir()
 			if m.Topic == PresenceTopic {
 				// It does not know us either: do not let it wait a second.
-				_ = c.Publish(topic.NodeID(id), c.here(nil)) // counted; the next announcement comes anyway
+				answer, _ := c.here(nil)
+				_ = c.Publish(topic.NodeID(id), answer) // counted; the next announcement comes anyway
 			}
 		}
 	}
@@ -228,16 +247,37 @@ func (c *Cluster) discovered(b backend.Peer, up bool) {
 	p.stir()
 }
 
-// here makes this node's announcement.
-func (c *Cluster) here(heads []value.Value) event.Event {
-	var subs []value.Value
-	for _, s := range c.prefixes() {
-		subs = append(subs, value.String(s))
+// promised reads until when a node says that it speaks again: within bounds.
+func (c *Cluster) promised(v value.Value) time.Duration {
+	longest := maxTurns * c.cfg.Announce
+	if v.Kind() != value.KindInterval || !(v.Float() >= 0) {
+		return 0
 	}
-	return event.New(EventHere, value.String(c.cfg.Name), value.String(c.cfg.ID), value.String(c.cfg.Role.String()), value.Vector(subs), value.Vector(heads))
+	return time.Duration(min(v.Float(), longest.Seconds()) * float64(time.Second))
 }
 
-func (c *Cluster) announce() {
+// Turns is after how many turns a node of a role announces itself, of which there
+// are so many more than those that are known to announce themselves.
+func (c *Cluster) Turns(role layout.Role, more int) int {
+	c.presence.mu.Lock()
+	defer c.presence.mu.Unlock()
+	for _, n := range c.presence.nodes {
+		if n.Role == role && n.spoke {
+			more++
+		}
+	}
+	return Turns(more)
+}
+
+// here makes this node's announcement, and promises the next one.
+func (c *Cluster) here(heads []value.Value) (e event.Event, turns int) {
+	turns = c.Turns(c.cfg.Role, 1)
+	self := Node{c.cfg.Name, c.cfg.ID, c.cfg.Role}
+	return here(self, c.prefixes(), heads, time.Duration(turns)*c.cfg.Announce), turns
+}
+
+// announce tells all; it returns the turns until the next time at the latest.
+func (c *Cluster) announce() int {
 	c.pub.Lock()
 	var heads []value.Value
 	for t, n := range c.pub.heads {
@@ -249,7 +289,9 @@ func (c *Cluster) announce() {
 		}
 	}
 	c.pub.Unlock()
-	_ = c.Publish(PresenceTopic, c.here(heads)) // counted
+	e, turns := c.here(heads)
+	_ = c.Publish(PresenceTopic, e) // counted
+	return turns
 }
 
 // Gone tells all nodes that this one's connection has ended, instead of letting
@@ -273,7 +315,8 @@ func (c *Cluster) Gone(id string) {
 
 // present announces, watches for silence and tells changes until ctx ends.
 func (c *Cluster) present(ctx context.Context) error {
-	c.announce()
+	var pace Pace
+	pace.Said(c.announce())
 	tick := time.NewTicker(c.cfg.Announce)
 	defer tick.Stop()
 	var soon <-chan time.Time
@@ -293,13 +336,18 @@ func (c *Cluster) present(ctx context.Context) error {
 			continue
 		case <-soon:
 			soon = nil
-			c.announce()
+			pace.Said(c.announce())
 		case <-alone:
 			if err := c.refused(); err != nil {
 				return err
 			}
 		case <-tick.C:
-			c.announce()
+			if c.missing() {
+				pace.Said(0)
+			}
+			if pace.Due(c.cfg.ID, c.Turns(c.cfg.Role, 1)) {
+				pace.Said(c.announce())
+			}
 			now := c.deps.Now()
 			c.silence(now, now.Sub(watched))
 			watched = now
@@ -308,19 +356,34 @@ func (c *Cluster) present(ctx context.Context) error {
 	}
 }
 
+// missing says whether somebody may have missed our last word, or believe that we
+// are gone: once after each goodbye in our name, and after each reconnect.
+func (c *Cluster) missing() bool {
+	var n uint64
+	if c.deps.Status != nil {
+		n = c.deps.Status().Reconnects
+	}
+	p := &c.presence
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	again := p.again || n != p.reconnects
+	p.again, p.reconnects = false, n
+	return again
+}
+
 // silence takes nodes off that were not heard of. If we were asleep or cut off
 // ourselves, the others get their time again.
 func (c *Cluster) silence(now time.Time, since time.Duration) {
 	p := &c.presence
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	deaf := since > c.cfg.Announce+c.cfg.Down/2 || c.deps.Connected != nil && !c.deps.Connected()
+	deaf := since > c.cfg.Announce+c.cfg.Down/2 || c.deps.Status != nil && !c.deps.Status().Connected
 	for name, n := range p.nodes {
 		switch {
 		case deaf:
 			n.seen = now
 		case n.bus && !n.spoke:
-		case now.Sub(n.seen) > c.cfg.Down:
+		case now.Sub(n.seen) > max(n.quiet, c.cfg.Down):
 			delete(p.nodes, name)
 		}
 	}

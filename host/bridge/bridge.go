@@ -49,7 +49,7 @@ type Config struct {
 	Loggers    []Logger
 	Keys       zeromq.Keys
 
-	Announce time.Duration // how often Zeek processes are announced; default 1 s
+	Announce time.Duration // how often Zeek processes are announced, if they are few (cluster.Turns); default 1 s
 }
 
 // Logger is where a logger takes batches.
@@ -110,7 +110,7 @@ type Bridge struct {
 	remote map[string]*persona // nodes of the bus, by id
 	wanted map[string]int      // prefixes, and how many nodes of the bus want them
 	seen   map[string]bool     // what Zeek processes subscribed to
-	zeeks  map[string]cluster.Node
+	zeeks  map[string]*zeek
 
 	in, out, dropped, bad, codec *ledger.Counter
 
@@ -127,6 +127,12 @@ type persona struct {
 	machine  *hello.Machine // nil: not in the layout, so no node to Zeek
 }
 
+// zeek is a Zeek process that is up.
+type zeek struct {
+	cluster.Node
+	pace cluster.Pace
+}
+
 // New builds a bridge, and opens the ports for log batches.
 func New(cfg Config, deps Deps) (*Bridge, error) {
 	if cfg.Announce == 0 {
@@ -139,7 +145,7 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 		deps.Now = time.Now
 	}
 	b := &Bridge{
-		cfg: cfg, deps: deps, remote: map[string]*persona{}, wanted: map[string]int{}, seen: map[string]bool{}, zeeks: map[string]cluster.Node{},
+		cfg: cfg, deps: deps, remote: map[string]*persona{}, wanted: map[string]int{}, seen: map[string]bool{}, zeeks: map[string]*zeek{},
 		in: deps.Ledger.Counter(EventsIn), out: deps.Ledger.Counter(EventsOut), dropped: deps.Ledger.Counter(Dropped), bad: deps.Ledger.Counter(Bad),
 		codec: deps.Ledger.Counter(Codec),
 	}
@@ -155,7 +161,7 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 		return nil, errors.New("bridge: this backend cannot publish for others")
 	}
 	b.members = cluster.New(cluster.Config{Name: cfg.ID, ID: cfg.ID, Role: layout.None}, cluster.Deps{
-		Events: member{b}, Codec: deps.Codec, Now: deps.Now, Connected: func() bool { return b.bus.Status().Connected },
+		Events: member{b}, Codec: deps.Codec, Now: deps.Now, Status: b.bus.Status,
 		NodeUp:   func(n cluster.Node) { b.logs.changed(b) },
 		NodeDown: func(n cluster.Node) { b.logs.changed(b); b.do(func() { b.left(n) }) },
 		Wants:    func(n cluster.Node, prefixes []string) { b.do(func() { b.wants(n, prefixes) }) },
@@ -257,7 +263,7 @@ func (b *Bridge) loop(end <-chan struct{}) {
 			b.ops.over = true
 			b.ops.Unlock()
 			for _, n := range b.sorted() {
-				b.announce(n, cluster.Goodbye(n))
+				b.announce(n.Node, cluster.Goodbye(n.Node))
 			}
 			return
 		}
@@ -265,12 +271,12 @@ func (b *Bridge) loop(end <-chan struct{}) {
 }
 
 // sorted are the Zeek processes that are up, by name.
-func (b *Bridge) sorted() []cluster.Node {
-	var all []cluster.Node
+func (b *Bridge) sorted() []*zeek {
+	var all []*zeek
 	for _, n := range b.zeeks {
 		all = append(all, n)
 	}
-	slices.SortFunc(all, func(x, y cluster.Node) int { return strings.Compare(x.Name, y.Name) })
+	slices.SortFunc(all, func(x, y *zeek) int { return strings.Compare(x.Name, y.Name) })
 	return all
 }
 

@@ -221,7 +221,7 @@ func (w *town) node(name string) *picketNode {
 	}
 	n.driver = d
 	n.Cluster = cluster.New(cluster.Config{Name: name, ID: id, Role: names[name]}, cluster.Deps{
-		Events: d, Codec: brokerbin.New(), Now: time.Now, Connected: func() bool { return d.Status().Connected },
+		Events: d, Codec: brokerbin.New(), Now: time.Now, Status: d.Status,
 		NodeUp: func(x cluster.Node) {
 			if x.Role != layout.None {
 				n.change("+", x.Name)
@@ -458,7 +458,7 @@ func TestHostile(t *testing.T) {
 		h.do(func() { ok <- h.wanted[""] > 0 })
 		return <-ok
 	})
-	liar := cluster.Here(cluster.Node{Name: "worker-1", ID: a.id, Role: layout.Worker}, nil)
+	liar := cluster.Here(cluster.Node{Name: "worker-1", ID: a.id, Role: layout.Worker}, nil, time.Second)
 	for _, p := range []struct {
 		topic, codec string
 		payload      []byte

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"slices"
+	"time"
 
 	"github.com/picket-nsm/picket/bus/backend/zeromq/hello"
 	"github.com/picket-nsm/picket/bus/cluster"
@@ -81,13 +82,13 @@ func (b *Bridge) step(m *hello.Machine, as string, steps []hello.Step) {
 		case s.Kind == hello.Up && self:
 			n := cluster.Node{Name: s.Name, ID: s.ID, Role: b.role(s.Name)}
 			b.deps.Log.Info("Zeek process is up", "name", s.Name, "id", s.ID)
-			b.zeeks[s.ID] = n
-			b.announceHere(n)
+			b.zeeks[s.ID] = &zeek{Node: n}
+			b.announceHere(b.zeeks[s.ID])
 		case s.Kind == hello.Down && self:
-			if n, ok := b.zeeks[s.ID]; ok {
+			if n := b.zeeks[s.ID]; n != nil {
 				b.deps.Log.Info("Zeek process is gone", "name", s.Name, "id", s.ID)
 				delete(b.zeeks, s.ID)
-				b.announce(n, cluster.Goodbye(n))
+				b.announce(n.Node, cluster.Goodbye(n.Node))
 			}
 		case s.Kind == hello.Warn && self:
 			b.deps.Log.Warn(s.Text, "name", s.Name, "id", s.ID)
@@ -103,8 +104,22 @@ func (b *Bridge) role(name string) layout.Role {
 
 // announceHere tells the bus that a Zeek process is there. What it subscribed to is
 // known as the bridge's own subscriptions, but for its own topics.
-func (b *Bridge) announceHere(n cluster.Node) {
-	b.announce(n, cluster.Here(n, []string{topic.NodeID(n.ID), topic.Node(n.Name)}))
+func (b *Bridge) announceHere(n *zeek) {
+	turns := b.turns(n.Role)
+	b.announce(n.Node, cluster.Here(n.Node, []string{topic.NodeID(n.ID), topic.Node(n.Name)}, time.Duration(turns)*b.cfg.Announce))
+	n.pace.Said(turns)
+}
+
+// turns is after how many a Zeek process of a role is announced again, as if it were
+// a node of the bus.
+func (b *Bridge) turns(role layout.Role) int {
+	ours := 0
+	for _, n := range b.zeeks {
+		if n.Role == role {
+			ours++
+		}
+	}
+	return b.members.Turns(role, ours)
 }
 
 func (b *Bridge) announce(n cluster.Node, e event.Event) {
@@ -120,7 +135,9 @@ func (b *Bridge) announce(n cluster.Node, e event.Event) {
 // passTime announces who is there, and lets halves of greetings expire.
 func (b *Bridge) passTime() {
 	for _, n := range b.sorted() {
-		b.announceHere(n)
+		if n.pace.Due(n.ID, b.turns(n.Role)) {
+			b.announceHere(n)
+		}
 	}
 	now := b.deps.Now()
 	b.step(b.self, b.cfg.ID, b.self.Tick(now))

@@ -72,6 +72,9 @@ func TestPace(t *testing.T) {
 // happens is known as soon as with few of them.
 func TestBound(t *testing.T) {
 	for _, size := range []int{8, 32, 128} {
+		if size > 32 && testing.Short() {
+			continue // minutes with the race detector
+		}
 		t.Run(fmt.Sprint(size), func(t *testing.T) { synctest.Test(t, func(t *testing.T) { bound(t, size) }) })
 	}
 }

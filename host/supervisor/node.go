@@ -49,7 +49,8 @@ type member struct {
 	stopAt   time.Time // when it was asked to stop
 	again    bool      // start it again when it has stopped
 	killed   bool
-	reason   string // why an adopted node is being stopped
+	reason   string    // why an adopted node is being stopped
+	look     time.Time // when its ledger is looked at again
 }
 
 func newMember(p Node) *member {
@@ -83,7 +84,7 @@ func (n *member) over() bool { return n.phase == Done || n.phase == Failed }
 
 func (n *member) enter(p Phase, now time.Time) {
 	if n.phase != p {
-		n.phase, n.since = p, now
+		n.phase, n.since, n.look = p, now, now
 	}
 }
 

@@ -42,6 +42,10 @@ func (s *Supervisor) look(n *member, now time.Time) {
 		s.enforce(n, now)
 		return
 	}
+	if now.Before(n.look) {
+		return
+	}
+	n.look = now.Add(s.lookEvery(n.phase))
 	o := s.deps.Observe(n.Name)
 	mine := o.PID == n.proc.Handle().PID
 	switch n.phase {
@@ -73,6 +77,27 @@ func (s *Supervisor) look(n *member, now time.Time) {
 			s.event(n.Name, "has a heartbeat again")
 		}
 	}
+}
+
+// How often a ledger is looked at: of a node that is starting soon again, unless so
+// many are that looking would take from them what they need.
+const (
+	lookSoon     = 20 * time.Millisecond
+	lookLater    = time.Second // of one that is ready
+	looksAtATime = 16          // each lookSoon
+)
+
+func (s *Supervisor) lookEvery(p Phase) time.Duration {
+	if p != Starting {
+		return min(lookLater, s.cfg.HangAfter/10)
+	}
+	starting := 0
+	for _, n := range s.nodes {
+		if n.phase == Starting {
+			starting++
+		}
+	}
+	return lookSoon * time.Duration(1+starting/looksAtATime)
 }
 
 // overdue says that a node has been tried for so long, over all its lives, that

@@ -257,11 +257,11 @@ func (s *Supervisor) stop(why string) {
 func (s *Supervisor) pause() time.Duration {
 	for _, n := range s.nodes {
 		if n.phase == Starting || n.phase == Stopping {
-			return 20 * time.Millisecond
+			return lookSoon
 		}
 	}
 	if len(s.left) > 0 {
-		return 20 * time.Millisecond
+		return lookSoon
 	}
 	return 250 * time.Millisecond
 }

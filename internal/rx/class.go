@@ -1,6 +1,10 @@
 package rx
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/picket-nsm/picket/zeek/text"
+)
 
 // class reads a character class. A ] or - in the first place stands for itself.
 func (p *parser) class() (*node, error) {
@@ -125,7 +129,7 @@ func classOf(name string, fold bool) func(b byte) bool {
 	case "alnum":
 		return func(b byte) bool { return isAlpha(b) || digit(b) }
 	case "xdigit":
-		return func(b byte) bool { return hexDigit(b) >= 0 }
+		return func(b byte) bool { return text.HexDigit(b) >= 0 }
 	case "blank":
 		return func(b byte) bool { return b == ' ' || b == '\t' }
 	case "space":

@@ -3,6 +3,8 @@ package rx
 import (
 	"fmt"
 	"strings"
+
+	"github.com/picket-nsm/picket/zeek/text"
 )
 
 // node is a piece of a parsed pattern.
@@ -303,7 +305,7 @@ func (p *parser) escape() (byte, error) {
 		return 0, p.errorf("nothing after the backslash")
 	case b == 'x':
 		if p.at+2 < len(p.text) {
-			hi, lo := hexDigit(p.text[p.at+1]), hexDigit(p.text[p.at+2])
+			hi, lo := text.HexDigit(p.text[p.at+1]), text.HexDigit(p.text[p.at+2])
 			if hi >= 0 && lo >= 0 {
 				p.at += 3
 				return byte(hi<<4 | lo), nil
@@ -329,18 +331,6 @@ func (p *parser) escape() (byte, error) {
 		return values[i], nil
 	}
 	return b, nil
-}
-
-func hexDigit(b byte) int {
-	switch {
-	case b >= '0' && b <= '9':
-		return int(b - '0')
-	case b >= 'a' && b <= 'f':
-		return int(b-'a') + 10
-	case b >= 'A' && b <= 'F':
-		return int(b-'A') + 10
-	}
-	return -1
 }
 
 func isAlpha(b byte) bool { return b|0x20 >= 'a' && b|0x20 <= 'z' }

@@ -6,6 +6,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/picket-nsm/picket/zeek/text"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
@@ -450,20 +451,13 @@ func (r *parser) hex4() (u rune) {
 		return 0
 	}
 	for range 4 {
-		c := r.p[r.at]
+		d := text.HexDigit(r.p[r.at])
 		r.at++
-		switch {
-		case c >= '0' && c <= '9':
-			c -= '0'
-		case c >= 'a' && c <= 'f':
-			c -= 'a' - 10
-		case c >= 'A' && c <= 'F':
-			c -= 'A' - 10
-		default:
+		if d < 0 {
 			r.fail("bad escape")
 			return 0
 		}
-		u = u<<4 | rune(c)
+		u = u<<4 | rune(d)
 	}
 	return u
 }

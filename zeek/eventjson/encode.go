@@ -216,7 +216,7 @@ func appendZeek(dst []byte, s string) []byte {
 		case '\v':
 			e = 'v'
 		default:
-			if e = short(c); e == 0 {
+			if e = text.ShortEscape(c); e == 0 {
 				continue
 			}
 		}
@@ -224,23 +224,6 @@ func appendZeek(dst []byte, s string) []byte {
 		from = i + 1
 	}
 	return append(append(dst, s[from:]...), '"')
-}
-
-// short is the letter of a short escape, or 0.
-func short(c byte) byte {
-	switch c {
-	case '\b':
-		return 'b'
-	case '\f':
-		return 'f'
-	case '\n':
-		return 'n'
-	case '\r':
-		return 'r'
-	case '\t':
-		return 't'
-	}
-	return 0
 }
 
 // appendStrict quotes s so that the result is JSON and UTF-8 whatever s is.
@@ -260,7 +243,7 @@ func appendStrict(dst []byte, s string) []byte {
 			}
 		}
 		dst = append(dst, s[from:i]...)
-		switch e := short(c); {
+		switch e := text.ShortEscape(c); {
 		case c == '"' || c == '\\':
 			dst = append(dst, '\\', c)
 		case e != 0:

@@ -9,6 +9,19 @@ func AppendHex(dst []byte, c byte) []byte {
 	return append(dst, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
 }
 
+// HexDigit returns the value of a hexadecimal digit, or -1.
+func HexDigit(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c >= 'a' && c <= 'f':
+		return int(c-'a') + 10
+	case c >= 'A' && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}
+
 // Printable reports whether c is printable ASCII.
 func Printable(c byte) bool { return c >= 32 && c < 127 }
 
@@ -31,7 +44,7 @@ func AppendUTF8(dst, s []byte, keepBreaks bool) []byte {
 	bad := false
 	for i := 0; i < len(s) && !bad; {
 		switch c := s[i]; {
-		case Printable(c), keepBreaks && isBreak(c):
+		case Printable(c), keepBreaks && ShortEscape(c) != 0:
 			i++
 		default:
 			n := GoodRune(s[i:])
@@ -43,7 +56,7 @@ func AppendUTF8(dst, s []byte, keepBreaks bool) []byte {
 		return append(dst, s...)
 	}
 	for _, c := range s {
-		if Printable(c) || keepBreaks && isBreak(c) {
+		if Printable(c) || keepBreaks && ShortEscape(c) != 0 {
 			dst = append(dst, c)
 		} else {
 			dst = AppendHex(dst, c)
@@ -52,6 +65,20 @@ func AppendUTF8(dst, s []byte, keepBreaks bool) []byte {
 	return dst
 }
 
-func isBreak(c byte) bool {
-	return c == '\b' || c == '\f' || c == '\n' || c == '\r' || c == '\t'
+// ShortEscape returns the letter behind the backslash that C and JSON have for
+// the five controls \b \f \n \r \t, 0 for all else.
+func ShortEscape(c byte) byte {
+	switch c {
+	case '\b':
+		return 'b'
+	case '\f':
+		return 'f'
+	case '\n':
+		return 'n'
+	case '\r':
+		return 'r'
+	case '\t':
+		return 't'
+	}
+	return 0
 }

@@ -1,5 +1,6 @@
 // Package text writes Zeek's values as the text its logs show: addresses,
-// fixed and trimmed numbers, strings whose bytes are not all UTF-8.
+// fixed and trimmed numbers, strings whose bytes are not all UTF-8; and the
+// letters of the escapes in them.
 //
 // It stands beside the sinks, which share it. Everything appends to a slice,
 // keeps nothing, allocates nothing but what the slice needs, and takes any

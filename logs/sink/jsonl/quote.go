@@ -19,7 +19,7 @@ func appendQuoted(dst, s []byte) []byte {
 		case c >= 32:
 			dst = append(dst, c)
 		default:
-			if e := escapeLetter(c); e != 0 {
+			if e := text.ShortEscape(c); e != 0 {
 				dst = append(dst, '\\', e)
 			} else {
 				dst = append(dst, '\\', 'u', '0', '0', upperHex[c>>4], upperHex[c&15])
@@ -29,22 +29,6 @@ func appendQuoted(dst, s []byte) []byte {
 	return append(dst, '"')
 }
 
-func escapeLetter(c byte) byte {
-	switch c {
-	case '\b':
-		return 'b'
-	case '\f':
-		return 'f'
-	case '\n':
-		return 'n'
-	case '\r':
-		return 'r'
-	case '\t':
-		return 't'
-	}
-	return 0
-}
-
 // appendPUA appends s as a JSON string in which each bad byte HH is the
 // private character U+F00HH, written as a surrogate pair. Good characters of
 // the same string pass: unlike the other policies this one can be undone.
@@ -52,7 +36,7 @@ func appendPUA(dst, s []byte) []byte {
 	dst = append(dst, '"')
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		switch e := escapeLetter(c); {
+		switch e := text.ShortEscape(c); {
 		case c == '"' || c == '\\':
 			dst = append(dst, '\\', c)
 		case e != 0:

@@ -6,6 +6,7 @@ import (
 	"github.com/picket-nsm/picket/traffic/files"
 	"github.com/picket-nsm/picket/traffic/format/inflate"
 	"github.com/picket-nsm/picket/traffic/format/mime"
+	"github.com/picket-nsm/picket/zeek/text"
 )
 
 // entity is a message or a part of one.
@@ -165,7 +166,7 @@ func number(b []byte, base int64) (n int64, ok bool) {
 		b = b[1:]
 	}
 	for at, c := range b {
-		d := int64(mime.Hex(c))
+		d := int64(text.HexDigit(c))
 		if d < 0 || d >= base {
 			if at == 0 {
 				return 0, false

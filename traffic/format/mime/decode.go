@@ -1,6 +1,10 @@
 package mime
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/picket-nsm/picket/zeek/text"
+)
 
 // Base64Decoder decodes base64 that comes in pieces. The zero value is ready.
 // Characters outside the alphabet are passed over; what is wrong is told once.
@@ -131,7 +135,7 @@ func DecodeQuotedPrintable(dst, line []byte) []byte {
 				return dst // a soft line break
 			}
 			if i+2 < len(line) {
-				hi, lo := Hex(line[i+1]), Hex(line[i+2])
+				hi, lo := text.HexDigit(line[i+1]), text.HexDigit(line[i+2])
 				if hi >= 0 && lo >= 0 {
 					dst = append(dst, byte(hi<<4|lo))
 					i += 2
@@ -142,17 +146,4 @@ func DecodeQuotedPrintable(dst, line []byte) []byte {
 		dst = append(dst, c)
 	}
 	return append(dst, '\r', '\n')
-}
-
-// Hex returns the value of a hexadecimal digit, or -1.
-func Hex(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
-	case c >= 'A' && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
 }

@@ -5,6 +5,8 @@
 // as Zeek, since its results are shown in logs.
 package uri
 
+import "github.com/picket-nsm/picket/zeek/text"
+
 // IsChar tells the characters of URIs, % and, as in Zeek, NUL.
 func IsChar(c byte) bool {
 	switch {
@@ -45,7 +47,7 @@ func Unescape(dst, uri []byte) (out []byte, p Problems) {
 			return append(dst, '%', rest[0]), p
 		case rest[0] == '%':
 			p[2]++
-		case digit(rest[0]) >= 0 && digit(rest[1]) >= 0:
+		case text.HexDigit(rest[0]) >= 0 && text.HexDigit(rest[1]) >= 0:
 			dst = append(dst, pair(rest))
 			i += 2
 		case len(rest) >= 5 && rest[0] == 'u' && allHex(rest[1:5]):
@@ -63,26 +65,13 @@ func Unescape(dst, uri []byte) (out []byte, p Problems) {
 	return dst, p
 }
 
-func pair(b []byte) byte { return byte(digit(b[0])<<4 | digit(b[1])) }
+func pair(b []byte) byte { return byte(text.HexDigit(b[0])<<4 | text.HexDigit(b[1])) }
 
 func allHex(b []byte) bool {
 	for _, c := range b {
-		if digit(c) < 0 {
+		if text.HexDigit(c) < 0 {
 			return false
 		}
 	}
 	return true
-}
-
-// digit returns the value of a hexadecimal digit, or -1.
-func digit(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
-	case c >= 'A' && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
 }

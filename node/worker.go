@@ -176,10 +176,11 @@ func (w *worker) tick() {
 	w.count.bytes.Set(s.Bytes)
 	w.count.kernel.Set(s.Dropped)
 	w.count.filter.Set(s.Filtered)
-	if n := w.guard.shed(w.table.Stats().Active); n > 0 {
-		w.table.Shed(n)
-	}
 	t := w.table.Stats()
+	if n := w.guard.shed(t.Active); n > 0 {
+		w.table.Shed(n)
+		t = w.table.Stats()
+	}
 	w.count.flows.Set(uint64(t.Active))
 	w.count.shed.note(t)
 	if c, ok := w.once.(clocked); ok {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/picket-nsm/picket/bus/backend"
 	"github.com/picket-nsm/picket/internal/ledger"
 	"github.com/picket-nsm/picket/logs/batch"
 	"github.com/picket-nsm/picket/logs/ship"
@@ -54,6 +55,20 @@ func (l *line) open(s *record.Schema) func([]value.Value) {
 }
 
 func (l *line) check() error { return l.err }
+
+// Answers returns what takes loggers' answers from the bus to a ship.
+func Answers(s *ship.Ship) func(backend.Ack) {
+	return func(a backend.Ack) {
+		switch {
+		case a.Err == backend.NoListener:
+			s.Missed(a.Logger, a.Start, a.Seq)
+		case a.Unconfirmed:
+			s.Passed(a.Logger, a.Start, a.Seq)
+		default:
+			s.Acked(a.Logger, a.Start, a.Seq, a.Err)
+		}
+	}
+}
 
 // drain hands on what is left and waits until every batch has an answer or
 // patience is over.

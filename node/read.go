@@ -195,7 +195,7 @@ func (r *reading) worker(ctx context.Context, i int, src capture.Source, once we
 	}
 	end := r.bus.Endpoint(name)
 	out := newLine(books, end, nil, nil, true, &r.deps)
-	if err := end.Acks(name, out.acked); err != nil {
+	if err := end.Acks(name, Answers(out.ship)); err != nil {
 		return nil, err
 	}
 	out.ship.Loggers([]string{"logger-1"})
@@ -253,18 +253,6 @@ func (r *reading) progress(src *pcapfile.Source) (stop func()) {
 		}
 	}()
 	return func() { close(done); <-over }
-}
-
-// acked takes an answer from the bus to the ship.
-func (l *line) acked(a backend.Ack) {
-	switch {
-	case a.Err == backend.NoListener:
-		l.ship.Missed(a.Logger, a.Start, a.Seq)
-	case a.Unconfirmed:
-		l.ship.Passed(a.Logger, a.Start, a.Seq)
-	default:
-		l.ship.Acked(a.Logger, a.Start, a.Seq, a.Err)
-	}
 }
 
 // toAck is a logger's answer as the bus carries it.

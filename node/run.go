@@ -141,7 +141,7 @@ func (n *node) newLine(block bool) (*line, error) {
 		return nil, err
 	}
 	l := newLine(n.books, n.bus, written, takes, block, &n.deps)
-	if err := n.bus.Acks(n.spec.Name, l.acked); err != nil {
+	if err := n.bus.Acks(n.spec.Name, Answers(l.ship)); err != nil {
 		return nil, err
 	}
 	return l, nil

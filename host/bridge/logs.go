@@ -13,6 +13,7 @@ import (
 	"github.com/picket-nsm/picket/bus/backend/zeromq"
 	"github.com/picket-nsm/picket/internal/ledger"
 	"github.com/picket-nsm/picket/logs/ship"
+	"github.com/picket-nsm/picket/node"
 	"github.com/picket-nsm/picket/zeek/layout"
 	"github.com/picket-nsm/picket/zeek/record"
 )
@@ -59,7 +60,7 @@ func (l *logs) open(b *Bridge) error {
 	sc := ship.Default()
 	sc.Block = true // Zeek workers feel it by TCP
 	l.ship = ship.New(sc, ship.Deps{Ledger: b.deps.Ledger, Carrier: b.bus, Written: b.deps.Written, Takes: b.deps.Takes, Now: b.deps.Now, Log: b.deps.Log})
-	if err := b.bus.Acks(b.deps.Ledger.Node, l.acked); err != nil {
+	if err := b.bus.Acks(b.deps.Ledger.Node, node.Answers(l.ship)); err != nil {
 		return err
 	}
 	if err := l.z.Acks("bridge", l.handed); err != nil {
@@ -161,18 +162,6 @@ func (l *logs) take(b *Bridge, r *record.Batch) {
 	}
 	for _, p := range parts {
 		l.ship.Offer(&record.Batch{Producer: led.Node, Start: led.Start, Records: p.Records, Stream: r.Stream, Path: r.Path, Payload: p.Payload})
-	}
-}
-
-// acked takes a logger's answer.
-func (l *logs) acked(a backend.Ack) {
-	switch {
-	case a.Err == backend.NoListener:
-		l.ship.Missed(a.Logger, a.Start, a.Seq)
-	case a.Unconfirmed:
-		l.ship.Passed(a.Logger, a.Start, a.Seq)
-	default:
-		l.ship.Acked(a.Logger, a.Start, a.Seq, a.Err)
 	}
 }
 

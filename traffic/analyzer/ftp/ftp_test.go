@@ -53,17 +53,6 @@ func TestKit(t *testing.T) { analyzertest.Run(t, harness()) }
 
 func FuzzFTP(f *testing.F) { analyzertest.Fuzz(f, harness()) }
 
-// shelf notes files as they end.
-type shelf struct{ rec *analyzertest.Recorder }
-
-func (shelf) New(*files.File)     {}
-func (shelf) Sniffed(*files.File) {}
-func (s shelf) Removed(f *files.File) {
-	if !s.rec.Quiet {
-		s.rec.Eventf("file %s orig=%v seen=%d missing=%d type=%s", f.ID, f.Orig, f.Seen, f.Missing, f.MIME)
-	}
-}
-
 // owner names one file for each direction.
 type owner struct{ rec *analyzertest.Recorder }
 
@@ -85,7 +74,9 @@ func (o owner) FileOver(c analyzer.Conn, f *files.File) {}
 func dataHarness() analyzertest.Harness {
 	return analyzertest.Harness{
 		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
-			table := files.New(files.Default(), shelf{rec})
+			table := analyzertest.Files(rec, func(f *files.File) string {
+				return fmt.Sprintf("file %s orig=%v seen=%d missing=%d type=%s", f.ID, f.Orig, f.Seen, f.Missing, f.MIME)
+			})
 			return ftp.DataFactory(table, func() ftp.DataHandler { return owner{rec} })
 		},
 		Dir:    "testdata/data",

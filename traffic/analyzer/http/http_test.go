@@ -85,52 +85,15 @@ func (w *watcher) FileHandle(c analyzer.Conn, orig bool, dst []byte) []byte {
 
 func (w *watcher) FileOver(c analyzer.Conn, f *files.File) {}
 
-// content notes what files hold.
-type content struct {
-	rec *analyzertest.Recorder
-	buf bytes.Buffer
+func contents(rec *analyzertest.Recorder) *files.Table {
+	return analyzertest.Contents(rec, func(f *files.File, content string) string {
+		total := "-"
+		if f.HasTotal {
+			total = fmt.Sprint(f.Total)
+		}
+		return fmt.Sprintf("%s file seen=%d missing=%d total=%s type=%s %s", arrow(f.Orig), f.Seen, f.Missing, total, f.MIME, content)
+	})
 }
-
-func (t *content) Data(_ *files.File, b []byte) bool {
-	if !t.rec.Quiet {
-		t.buf.Write(b)
-	}
-	return true
-}
-
-func (t *content) Gap(_ *files.File, n uint64) bool {
-	if !t.rec.Quiet {
-		fmt.Fprintf(&t.buf, "[%d]", n)
-	}
-	return true
-}
-
-func (t *content) End(f *files.File) {
-	if t.rec.Quiet {
-		return
-	}
-	b := t.buf.Bytes()
-	text := fmt.Sprintf("%q", b)
-	if len(b) > 200 {
-		text = fmt.Sprintf("%q...%q (%d)", b[:100], b[len(b)-50:], len(b))
-	}
-	total := "-"
-	if f.HasTotal {
-		total = fmt.Sprint(f.Total)
-	}
-	t.rec.Eventf("%s file seen=%d missing=%d total=%s type=%s %s", arrow(f.Orig), f.Seen, f.Missing, total, f.MIME, text)
-}
-
-// library is the handler of the table of files.
-type library struct{ rec *analyzertest.Recorder }
-
-func (l library) New(f *files.File) {
-	if !l.rec.Quiet {
-		f.Attach("CONTENT", &content{rec: l.rec})
-	}
-}
-func (library) Sniffed(*files.File) {}
-func (library) Removed(*files.File) {}
 
 func config() http.Config {
 	cfg := http.Default()
@@ -141,7 +104,7 @@ func config() http.Config {
 func harness() analyzertest.Harness {
 	return analyzertest.Harness{
 		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
-			tab := files.New(files.Default(), library{rec})
+			tab := contents(rec)
 			return http.Factory(config(), http.Deps{Files: tab, NewHandler: func() http.Handler {
 				return &watcher{rec: rec, files: tab}
 			}})
@@ -173,7 +136,7 @@ type talk struct {
 
 func newTalk(cfg http.Config) *talk {
 	k := &talk{rec: &analyzertest.Recorder{Quiet: true}}
-	k.files = files.New(files.Default(), library{k.rec})
+	k.files = contents(k.rec)
 	k.s = http.New(cfg, http.Deps{Files: k.files, NewHandler: func() http.Handler { return &watcher{rec: k.rec, files: k.files} }})
 	k.a = k.s.Factory().New(value.ProtoTCP)
 	return k

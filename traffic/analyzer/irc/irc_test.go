@@ -1,6 +1,7 @@
 package irc_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -80,20 +81,13 @@ func (d channel) End(c analyzer.Conn) {
 	d.rec.Eventf("over")
 }
 
-// library notes files as they end.
-type library struct{ rec *analyzertest.Recorder }
-
-func (library) New(*files.File)     {}
-func (library) Sniffed(*files.File) {}
-func (l library) Removed(f *files.File) {
-	l.rec.Eventf("file seen=%d missing=%d type=%s source=%s", f.Seen, f.Missing, f.MIME, f.Source)
-}
-
 func dataHarness() analyzertest.Harness {
 	return analyzertest.Harness{
 		Dir: "testdata/data",
 		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
-			tab := files.New(files.Default(), library{rec})
+			tab := analyzertest.Files(rec, func(f *files.File) string {
+				return fmt.Sprintf("file seen=%d missing=%d type=%s source=%s", f.Seen, f.Missing, f.MIME, f.Source)
+			})
 			return irc.DataFactory(tab, func() irc.DataHandler { return channel{rec, tab} })
 		},
 		Allocs: 8,

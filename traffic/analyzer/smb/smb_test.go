@@ -1,7 +1,6 @@
 package smb_test
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -13,50 +12,6 @@ import (
 	"github.com/picket-nsm/picket/traffic/files"
 	"github.com/picket-nsm/picket/zeek/value"
 )
-
-// content notes what files hold.
-type content struct {
-	rec *analyzertest.Recorder
-	buf bytes.Buffer
-}
-
-func (t *content) Data(_ *files.File, b []byte) bool {
-	if !t.rec.Quiet {
-		t.buf.Write(b)
-	}
-	return true
-}
-
-func (t *content) Gap(_ *files.File, n uint64) bool {
-	fmt.Fprintf(&t.buf, "[%d]", n)
-	return true
-}
-
-func (t *content) End(f *files.File) {
-	if t.rec.Quiet {
-		return
-	}
-	text := fmt.Sprintf("%q", t.buf.Bytes())
-	if len(text) > 60 {
-		text = fmt.Sprintf("%s... (%d)", text[:60], t.buf.Len())
-	}
-	total := "-"
-	if f.HasTotal {
-		total = fmt.Sprint(f.Total)
-	}
-	t.rec.Eventf("file %q from orig %t: seen %d of %s, %d lost: %s", f.Name, f.Orig, f.Seen, total, f.Missing, text)
-}
-
-// library is the handler of the table of files.
-type library struct{ rec *analyzertest.Recorder }
-
-func (l library) New(f *files.File) {
-	if !l.rec.Quiet {
-		f.Attach("CONTENT", &content{rec: l.rec})
-	}
-}
-func (library) Sniffed(*files.File) {}
-func (library) Removed(*files.File) {}
 
 // ended finishes the files of a conversation behind the analyzer.
 type ended struct {
@@ -72,7 +27,13 @@ func (e ended) End(c analyzer.Conn) {
 func harness() analyzertest.Harness {
 	return analyzertest.Harness{
 		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
-			table := files.New(files.Default(), library{rec: rec})
+			table := analyzertest.Contents(rec, func(f *files.File, content string) string {
+				total := "-"
+				if f.HasTotal {
+					total = fmt.Sprint(f.Total)
+				}
+				return fmt.Sprintf("file %q from orig %t: seen %d of %s, %d lost: %s", f.Name, f.Orig, f.Seen, total, f.Missing, content)
+			})
 			f := smb.Factory(table)
 			open := f.New
 			f.New = func(p value.Proto) analyzer.Analyzer { return ended{open(p), table} }

@@ -1,7 +1,6 @@
 package smtp_test
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -70,48 +69,11 @@ func (w *watcher) FileHandle(c analyzer.Conn, orig bool, dst []byte) []byte {
 
 func (w *watcher) FileOver(c analyzer.Conn, f *files.File) {}
 
-// content notes what files hold.
-type content struct {
-	rec *analyzertest.Recorder
-	buf bytes.Buffer
+func contents(rec *analyzertest.Recorder) *files.Table {
+	return analyzertest.Contents(rec, func(f *files.File, content string) string {
+		return fmt.Sprintf("  file seen=%d missing=%d orig=%v type=%s %s", f.Seen, f.Missing, f.Orig, f.MIME, content)
+	})
 }
-
-func (t *content) Data(_ *files.File, b []byte) bool {
-	if !t.rec.Quiet {
-		t.buf.Write(b)
-	}
-	return true
-}
-
-func (t *content) Gap(_ *files.File, n uint64) bool {
-	if !t.rec.Quiet {
-		fmt.Fprintf(&t.buf, "[%d]", n)
-	}
-	return true
-}
-
-func (t *content) End(f *files.File) {
-	if t.rec.Quiet {
-		return
-	}
-	b := t.buf.Bytes()
-	text := fmt.Sprintf("%q", b)
-	if len(b) > 200 {
-		text = fmt.Sprintf("%q...%q (%d)", b[:100], b[len(b)-50:], len(b))
-	}
-	t.rec.Eventf("  file seen=%d missing=%d orig=%v type=%s %s", f.Seen, f.Missing, f.Orig, f.MIME, text)
-}
-
-// library is the handler of the table of files.
-type library struct{ rec *analyzertest.Recorder }
-
-func (l library) New(f *files.File) {
-	if !l.rec.Quiet {
-		f.Attach("CONTENT", &content{rec: l.rec})
-	}
-}
-func (library) Sniffed(*files.File) {}
-func (library) Removed(*files.File) {}
 
 func config() smtp.Config {
 	cfg := smtp.Default()
@@ -122,7 +84,7 @@ func config() smtp.Config {
 func harness() analyzertest.Harness {
 	return analyzertest.Harness{
 		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
-			tab := files.New(files.Default(), library{rec})
+			tab := contents(rec)
 			return smtp.Factory(config(), smtp.Deps{Files: tab, NewHandler: func() smtp.Handler {
 				return &watcher{rec: rec, files: tab}
 			}})
@@ -156,7 +118,7 @@ type talk struct {
 
 func newTalk(cfg smtp.Config) *talk {
 	k := &talk{rec: &analyzertest.Recorder{Quiet: true}}
-	k.files = files.New(files.Default(), library{k.rec})
+	k.files = contents(k.rec)
 	k.s = smtp.New(cfg, smtp.Deps{Files: k.files, NewHandler: func() smtp.Handler { return &watcher{rec: k.rec, files: k.files} }})
 	k.a = k.s.Factory().New(value.ProtoTCP)
 	return k
@@ -207,7 +169,7 @@ func TestEndless(t *testing.T) {
 func TestLonelyCR(t *testing.T) {
 	rec := &analyzertest.Recorder{Quiet: true}
 	var got []string
-	h := &headers{watcher: watcher{rec: rec, files: files.New(files.Default(), library{rec})}, got: &got}
+	h := &headers{watcher: watcher{rec: rec, files: contents(rec)}, got: &got}
 	a := smtp.Factory(smtp.Default(), smtp.Deps{Files: h.files, NewHandler: func() smtp.Handler { return h }}).New(value.ProtoTCP)
 	a.Deliver(rec, true, []byte("EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 16 LAST\r\nA: 1\r"))
 	a.Deliver(rec, true, []byte("B: 2\rC\r\n\r\n"))

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,7 +40,7 @@ type client struct {
 	ws     *websocket.Conn
 	wire   *wire
 	ctx    context.Context // ends with the client
-	in     []byte          // the message being read
+	in     bytes.Buffer    // the message being read
 	buf    []byte          // the event being published
 	topics []string        // sorted, each once
 	credit float64         // messages that it may send now
@@ -170,23 +171,14 @@ func (c *client) message() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cap(c.in) > keepBuffer || c.in == nil {
-		c.in = make([]byte, 0, 1024)
+	if c.in.Cap() > keepBuffer {
+		c.in = bytes.Buffer{}
 	}
-	c.in = c.in[:0]
-	for {
-		n, err := r.Read(c.in[len(c.in):cap(c.in)])
-		c.in = c.in[:len(c.in)+n]
-		if errors.Is(err, io.EOF) {
-			return c.in, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if len(c.in) == cap(c.in) {
-			c.in = slices.Grow(c.in, len(c.in))
-		}
+	c.in.Reset()
+	if _, err := c.in.ReadFrom(r); err != nil {
+		return nil, err
 	}
+	return c.in.Bytes(), nil
 }
 
 // why says how reading came to an end.

@@ -10,6 +10,7 @@
 package wsclient
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -18,7 +19,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -140,9 +140,9 @@ type Event struct {
 type Conn struct {
 	ws       *websocket.Conn
 	style    eventjson.Style
-	in       []byte // the message being read
-	Endpoint string // what the server calls us
-	Version  string // of the server
+	in       bytes.Buffer // the message being read
+	Endpoint string       // what the server calls us
+	Version  string       // of the server
 }
 
 // Dial connects, subscribes and waits for the ack.
@@ -275,23 +275,14 @@ func (c *Conn) message(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cap(c.in) > keepBuffer || c.in == nil {
-		c.in = make([]byte, 0, 4096)
+	if c.in.Cap() > keepBuffer {
+		c.in = bytes.Buffer{}
 	}
-	c.in = c.in[:0]
-	for {
-		n, err := r.Read(c.in[len(c.in):cap(c.in)])
-		c.in = c.in[:len(c.in)+n]
-		if errors.Is(err, io.EOF) {
-			return c.in, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if len(c.in) == cap(c.in) {
-			c.in = slices.Grow(c.in, len(c.in))
-		}
+	c.in.Reset()
+	if _, err := c.in.ReadFrom(r); err != nil {
+		return nil, err
 	}
+	return c.in.Bytes(), nil
 }
 
 // keepBuffer is the largest buffer that is kept between messages.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/picket-nsm/picket/host/status"
 	"github.com/picket-nsm/picket/host/supervisor"
+	"github.com/picket-nsm/picket/internal/ledger"
 	"github.com/picket-nsm/picket/internal/testenv"
 )
 
@@ -59,6 +60,16 @@ func (m *machine) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd.Dir = m.dir
 	cmd.Env = append(os.Environ(), envMain+"=1")
 	return cmd
+}
+
+// file writes one into the folder and returns its path.
+func (m *machine) file(name, text string) string {
+	m.t.Helper()
+	path := filepath.Join(m.dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+	return path
 }
 
 // picket runs a command to its end.
@@ -108,7 +119,17 @@ func (m *machine) up(args ...string) *upRun {
 // start runs any command in the background.
 func (m *machine) start(args ...string) *upRun {
 	m.t.Helper()
+	return m.startIn(m.dir, nil, args...)
+}
+
+// startIn does so in a folder, which is made, with more environment.
+func (m *machine) startIn(dir string, env []string, args ...string) *upRun {
+	m.t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		m.t.Fatal(err)
+	}
 	u := &upRun{cmd: m.command(context.Background(), args...), done: make(chan struct{})}
+	u.cmd.Dir, u.cmd.Env = dir, append(u.cmd.Env, env...)
 	u.cmd.Stdout, u.cmd.Stderr = u, u
 	if err := u.cmd.Start(); err != nil {
 		m.t.Fatal(err)
@@ -134,6 +155,45 @@ func (u *upRun) end(t *testing.T) int {
 		t.Fatalf("up did not end:\n%s", u.out())
 		return -1
 	}
+}
+
+// terminate asks the process to end, as an operator does, and wants it to.
+func (u *upRun) terminate(t *testing.T) {
+	t.Helper()
+	if err := u.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := u.end(t); code != 0 {
+		t.Errorf("exit code %d: %s", code, u.out())
+	}
+}
+
+// says waits until a file that process u, or one it started, writes holds a text.
+func (u *upRun) says(t *testing.T, path, what string) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		text, _ := os.ReadFile(path)
+		if strings.Contains(string(text), what) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s does not say %q: %s\n%s", path, what, text, u.out())
+		}
+	}
+}
+
+// books returns the accounting of a cluster that has ended: settled, with nothing
+// unexplained.
+func (m *machine) books(u *upRun) *ledger.Report {
+	m.t.Helper()
+	s, err := status.Collect(m.spool, nil)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if a := s.Accounting; !a.Settled || a.Remainder() != 0 {
+		m.t.Errorf("%+v\n%s", a.RecordTotal, u.out())
+	}
+	return s.Accounting
 }
 
 // wait looks at the status until it is as wanted.

@@ -57,18 +57,11 @@ func TestOperateFromElsewhere(t *testing.T) {
 	ca := testcert.New(t)
 	cert, key := ca.Sign("sensor", []string{"localhost"})
 	mine, mineKey := ca.Sign("ops.example", nil)
-	write := func(name, text string) string {
-		f := filepath.Join(m.dir, name)
-		if err := os.WriteFile(f, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return f
-	}
 	sum := func(s string) string { h := sha256.Sum256([]byte(s)); return hex.EncodeToString(h[:]) }
-	acl := write("acl.toml", fmt.Sprintf("[[client]]\nname = \"eye\"\nrole = \"read\"\ntoken_sha256 = %q\n[[client]]\nname = \"hand\"\nrole = \"operate\"\ntoken_sha256 = %q\n"+
+	acl := m.file("acl.toml", fmt.Sprintf("[[client]]\nname = \"eye\"\nrole = \"read\"\ntoken_sha256 = %q\n[[client]]\nname = \"hand\"\nrole = \"operate\"\ntoken_sha256 = %q\n"+
 		"[[client]]\nname = \"ops\"\nrole = \"operate\"\ncertificate = \"ops.example\"\n", sum("see"), sum("do")))
-	conf := write("c.toml", fmt.Sprintf("[api.control]\nlisten = \"127.0.0.1:0\"\nacl = %q\ncert = %q\nkey = %q\nclient_ca = %q\n[api.websocket]\nlisten = \"\"\n", acl, cert, key, ca.File))
-	eye, hand, wrong := write("eye", "see\n"), write("hand", "do\n"), write("wrong", "guess\n")
+	conf := m.file("c.toml", fmt.Sprintf("[api.control]\nlisten = \"127.0.0.1:0\"\nacl = %q\ncert = %q\nkey = %q\nclient_ca = %q\n[api.websocket]\nlisten = \"\"\n", acl, cert, key, ca.File))
+	eye, hand, wrong := m.file("eye", "see\n"), m.file("hand", "do\n"), m.file("wrong", "guess\n")
 
 	if out, code := m.picket("check", "-c", conf); code != 0 || !strings.Contains(out, "acl.toml says who may operate") {
 		t.Errorf("check: %d %s", code, out)
@@ -200,10 +193,7 @@ func TestControlGroup(t *testing.T) {
 	if err := os.WriteFile(bin, self, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	conf := filepath.Join(m.dir, "c.toml")
-	if err := os.WriteFile(conf, []byte("[api.control]\ngroup = \"games\"\n[api.websocket]\nlisten = \"\"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	conf := m.file("c.toml", "[api.control]\ngroup = \"games\"\n[api.websocket]\nlisten = \"\"\n")
 	u := m.up("-c", conf, "--read", demo(t), "--pace", "10m", "-W", "1")
 	m.wait("ready", allReady)
 	as := func(gid uint32, args ...string) (string, int) {

@@ -34,11 +34,8 @@ func TestDashboardOfACluster(t *testing.T) {
 	m := newMachine(t)
 	acl := fmt.Sprintf("[[client]]\nname = \"alice\"\ntoken_sha256 = \"%x\"\nrole = \"operate\"\n", sha256.Sum256([]byte("a-token")))
 	conf := "[logs]\nrotate = \"0s\"\n[api.websocket]\nlisten = \"\"\n[api.control]\nacl = \"acl.toml\"\n[api.web]\nlisten = \"127.0.0.1:0\"\n"
-	for name, text := range map[string]string{"acl.toml": acl, "c.toml": conf} {
-		if err := os.WriteFile(filepath.Join(m.dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	m.file("acl.toml", acl)
+	m.file("c.toml", conf)
 	u := m.slow("-c", "c.toml", "-W", "3", "-L", "2")
 	s := m.wait("all ready, and the page is served", func(s *status.Status) bool { return allReady(s) && dashboardOf(s) != "" })
 	url := dashboardOf(s)

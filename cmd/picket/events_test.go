@@ -86,11 +86,7 @@ func TestDoorOfACluster(t *testing.T) {
 	for _, holder := range []string{"manager", "hub", "proxy-1"} {
 		t.Run(holder, func(t *testing.T) {
 			m := newMachine(t)
-			conf := filepath.Join(m.dir, "c.toml")
-			text := fmt.Sprintf("[logs]\nrotate = \"0s\"\n[api.websocket]\nlisten = \"127.0.0.1:0\"\nnode = %q\n", holder)
-			if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			conf := m.file("c.toml", fmt.Sprintf("[logs]\nrotate = \"0s\"\n[api.websocket]\nlisten = \"127.0.0.1:0\"\nnode = %q\n", holder))
 			u := m.up("-c", conf, "--read", demo(t), "--pace", "60s")
 			s := m.wait("the door is open", func(s *status.Status) bool {
 				return allReady(s) && len(webSocketDoors(s)) == 1 && webSocketDoors(s)[0].URL != ""
@@ -171,10 +167,7 @@ func TestDoorTaken(t *testing.T) {
 	}
 	defer l.Close()
 	m := newMachine(t)
-	conf := filepath.Join(m.dir, "c.toml")
-	if err := os.WriteFile(conf, fmt.Appendf(nil, "[api.websocket]\nlisten = %q\n", l.Addr()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	conf := m.file("c.toml", fmt.Sprintf("[api.websocket]\nlisten = %q\n", l.Addr()))
 	m.up("-c", conf, "--read", demo(t), "--pace", "120s")
 	want := fmt.Sprintf("open websocket api: %s is taken by picket.test, pid %d; give listen in [api.websocket] another port", l.Addr(), os.Getpid())
 	s := m.wait("the door is taken", func(s *status.Status) bool { return allReady(s) && len(webSocketDoors(s)) == 1 })

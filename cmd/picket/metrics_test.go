@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -66,10 +65,7 @@ func targets(t *testing.T, text string) []string {
 // processes: well within 10 seconds.
 func TestHealthFollowsProcesses(t *testing.T) {
 	m := newMachine(t)
-	conf := filepath.Join(m.dir, "c.toml")
-	if err := os.WriteFile(conf, []byte("[api.websocket]\nlisten = \"\"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	conf := m.file("c.toml", "[api.websocket]\nlisten = \"\"\n")
 	u := m.up("-c", conf, "--read", demo(t), "--pace", "10m", "-W", "2")
 	base := ""
 	st := m.wait("all ready, metrics open", func(s *status.Status) bool {
@@ -164,10 +160,7 @@ func TestMetricsPortTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	conf := filepath.Join(m.dir, "c.toml")
-	if err := os.WriteFile(conf, []byte(fmt.Sprintf("[metrics]\nlisten = %q\n[api.websocket]\nlisten = \"\"\n", l.Addr())), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	conf := m.file("c.toml", fmt.Sprintf("[metrics]\nlisten = %q\n[api.websocket]\nlisten = \"\"\n", l.Addr()))
 	m.up("-c", conf, "--read", demo(t), "--pace", "10m", "-W", "1")
 	door := func(s *status.Status) (d status.Door) {
 		for _, d := range s.Doors {

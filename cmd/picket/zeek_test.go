@@ -31,17 +31,35 @@ type zeekProcess struct {
 	name, id string
 }
 
-func startZeek(t *testing.T, name, xpub, xsub, logger string) *zeekProcess {
+// startZeek starts one that is connected to the broker, with the subscriptions of
+// its role.
+func startZeek(t *testing.T, name string, role layout.Role, xpub, xsub string) *zeekProcess {
 	z := &zeekProcess{Process: libzmqtest.Start(t), t: t, name: name, id: "zeromq_" + name + "_host_1_Nxyz"}
 	z.Socket("in", "XSUB", nil)
 	z.Socket("out", "XPUB", map[string]any{"XPUB_VERBOSE": 1})
-	z.Socket("push", "PUSH", nil)
 	z.Connect("in", xpub)
 	z.Connect("out", xsub)
-	z.Connect("push", logger)
-	for _, s := range cluster.Subscriptions(name, z.id, layout.Worker) {
+	for _, s := range cluster.Subscriptions(name, z.id, role) {
 		z.Subscribe("in", "XSUB", s)
 	}
+	return z
+}
+
+// startZeekWorker starts one that sends log batches to the machine's logger-1.
+func (m *machine) startZeekWorker(name, xpub, xsub string) *zeekProcess {
+	m.t.Helper()
+	text, err := os.ReadFile(filepath.Join(m.spool, "zeek", "cluster-layout.zeek"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	l, err := layout.Parse("x", text)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	logger, _ := l.Node("logger-1")
+	z := startZeek(m.t, name, layout.Worker, xpub, xsub)
+	z.Socket("push", "PUSH", nil)
+	z.Connect("push", fmt.Sprintf("tcp://%s:%d", logger.Addr, logger.Port))
 	return z
 }
 
@@ -113,20 +131,11 @@ listen = "127.0.0.1:0"
 node = %q
 `, backend, xpub, xsub, port+2, c.door))
 			u := m.up("-c", cfg, "--read", demo(t), "--seed", "x", "--pace", "300s")
-			s := m.wait("all ready", allReady)
+			m.wait("all ready", allReady)
 			if out, _ := m.picket("status"); !strings.Contains(out, "zeek zeek-1  not connected  messages 0 in") {
 				t.Error(out)
 			}
-			l, err := os.ReadFile(filepath.Join(m.spool, "zeek", "cluster-layout.zeek"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			parsed, err := layout.Parse("x", l)
-			if err != nil {
-				t.Fatal(err)
-			}
-			logger, _ := parsed.Node("logger-1")
-			z := startZeek(t, "zeek-1", xpub, xsub, fmt.Sprintf("tcp://%s:%d", logger.Addr, logger.Port))
+			z := m.startZeekWorker("zeek-1", xpub, xsub)
 			z.greet("manager")
 			for _, f := range frames {
 				z.Send("push", f[0], []byte(z.id), f[2], f[3])
@@ -154,15 +163,13 @@ node = %q
 				return len(s.Links) == 1 && s.Links[0].Connections == 2 && s.Links[0].Batches == uint64(len(frames)) && s.Links[0].In > 0 && s.Links[0].Out > 0
 			})
 			if backend == "nats" {
-				s = m.wait("its codec is refused", func(s *status.Status) bool { return s.Links[0].Codec == 1 })
+				m.wait("its codec is refused", func(s *status.Status) bool { return s.Links[0].Codec == 1 })
 				if text, err := os.ReadFile(filepath.Join(m.spool, "hub", "stderr.log")); err != nil || !strings.Contains(string(text), `speaks \"broker-json-v1\", this cluster broker-bin-v1: it is not let in`) {
 					t.Errorf("%v\n%s", err, text)
 				}
 			}
-			m.wait("cluster.log says that it came", func(*status.Status) bool {
-				text, _ := os.ReadFile(filepath.Join(m.dir, "logs", "cluster.log"))
-				return strings.Contains(string(text), "got hello from zeek-1 ("+z.id+")")
-			})
+			clusterLog := filepath.Join(m.dir, "logs", "cluster.log")
+			u.says(t, clusterLog, "got hello from zeek-1 ("+z.id+")")
 			// Programs at the door and the Zeek process hear each other.
 			m.wait("the door is open", func(s *status.Status) bool { return len(webSocketDoors(s)) == 1 && webSocketDoors(s)[0].URL != "" })
 			sub := make(chan string, 1)
@@ -192,20 +199,12 @@ node = %q
 				}
 			}
 			z.Kill()
-			m.wait("cluster.log says that it left", func(*status.Status) bool {
-				text, _ := os.ReadFile(filepath.Join(m.dir, "logs", "cluster.log"))
-				return strings.Contains(string(text), "node down: zeek-1")
-			})
+			u.says(t, clusterLog, "node down: zeek-1")
 			if out, code := m.picket("stop"); code != 0 {
 				t.Errorf("stop: %d %s", code, out)
 			}
 			u.end(t)
-			if s, err = status.Collect(m.spool, nil); err != nil {
-				t.Fatal(err)
-			}
-			if a := s.Accounting; !a.Settled || a.Remainder() != 0 {
-				t.Errorf("%+v\n%s", a.RecordTotal, u.out())
-			}
+			m.books(u)
 		})
 	}
 }
@@ -241,26 +240,15 @@ rotate = "0s"
 				t.Errorf("%d %s", code, out)
 			}
 			u := m.up("-c", cfg, "--read", demo(t), "--seed", "x", "--pace", "10s")
-			z := &zeekProcess{Process: libzmqtest.Start(t), t: t, name: "logger-z", id: "zeromq_logger-z_host_1_Nxyz"}
+			z := startZeek(t, "logger-z", layout.Logger, at(0), at(1))
 			z.Socket("pull", "PULL", nil)
 			z.Bind("pull", at(5))
-			z.Socket("in", "XSUB", nil)
-			z.Socket("out", "XPUB", map[string]any{"XPUB_VERBOSE": 1})
-			z.Connect("in", at(0))
-			z.Connect("out", at(1))
-			for _, s := range cluster.Subscriptions(z.name, z.id, layout.Logger) {
-				z.Subscribe("in", "XSUB", s)
-			}
 			z.greet("worker-2") // the first worker is there, too, or shortly before
 			if code := u.end(t); code != 0 {
 				t.Fatalf("exit code %d\n%s", code, u.out())
 			}
-			s, err := status.Collect(m.spool, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			a := s.Accounting
-			if !a.Settled || a.Remainder() != 0 || a.RecordTotal.Handed == 0 || a.RecordTotal.Written+a.RecordTotal.Handed != a.RecordTotal.Produced {
+			a := m.books(u)
+			if a.RecordTotal.Handed == 0 || a.RecordTotal.Written+a.RecordTotal.Handed != a.RecordTotal.Produced {
 				t.Errorf("%+v\n%s", a.RecordTotal, u.out())
 			}
 			zeek, err := stock.New("8.2", true)
@@ -280,11 +268,8 @@ rotate = "0s"
 				pulled[c.Schema().Path] += c.Records()
 				got += uint64(c.Records())
 			}
-			if out, code := m.picket("read", "--seed", "x", "-o", "mem", demo(t)); code != 0 {
-				t.Fatalf("read: %d %s", code, out)
-			}
 			ours := rowsOf(t, filepath.Join(m.dir, "logs"))
-			for path, rows := range rowsOf(t, filepath.Join(m.dir, "mem")) {
+			for path, rows := range m.demoRows() {
 				if len(ours[path])+pulled[path] != len(rows) {
 					t.Errorf("%s: %d rows of ours, %d of Zeek's, want %d", path, len(ours[path]), pulled[path], len(rows))
 				}
@@ -332,16 +317,7 @@ listen = "127.0.0.1:0"
 		}
 	})
 	m.wait("all ready", allReady)
-	l, err := os.ReadFile(filepath.Join(m.spool, "zeek", "cluster-layout.zeek"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := layout.Parse("x", l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	logger, _ := parsed.Node("logger-1")
-	z := startZeek(t, "zeek-1", at(0), at(1), fmt.Sprintf("tcp://%s:%d", logger.Addr, logger.Port))
+	z := m.startZeekWorker("zeek-1", at(0), at(1))
 	z.greet("manager", "logger-1", "proxy-1", "worker-1")
 	for life := range 2 {
 		s := m.wait("all ready", allReady)
@@ -383,11 +359,5 @@ listen = "127.0.0.1:0"
 		t.Errorf("stop: %d %s", code, out)
 	}
 	u.end(t)
-	s, err := status.Collect(m.spool, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a := s.Accounting; !a.Settled || a.Remainder() != 0 {
-		t.Errorf("%+v\n%s", a.RecordTotal, u.out())
-	}
+	m.books(u)
 }

@@ -6,13 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/picket-nsm/picket/internal/libzmqtest"
 	"github.com/picket-nsm/picket/internal/testenv"
-	"github.com/picket-nsm/picket/zeek/layout"
 	"github.com/picket-nsm/picket/zeek/record"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -36,14 +33,7 @@ func TestRealWorkersLogs(t *testing.T) {
 
 func realWorkersLogs(t *testing.T, format, trace string) {
 	m := newMachine(t)
-	o := layout.Default()
-	o.Port = freePorts(t, 4)
-	l, err := layout.Generate(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.file("cluster-layout.zeek", string(l.Zeek()))
-	node, _ := l.Node("logger-1")
+	node, _ := m.layout("1").Node("logger-1")
 	lib := libzmqtest.Start(t)
 	hub := lib.Do(map[string]any{"op": "proxy"})
 	args := []string{"node", "logger-1", "--backend", "zeromq", "--xpub", hub.XPUB, "--xsub", hub.XSUB, "--logs", "logs"}
@@ -68,20 +58,8 @@ func realWorkersLogs(t *testing.T, format, trace string) {
 	lib.Send("push", frames[0][0], frames[0][1], frames[0][2], b[:len(b)-1])
 	lib.Send("push", frames[0][0], frames[0][1], frames[0][2], b)
 	logs := filepath.Join(m.dir, "logs")
-	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		if text, err := os.ReadFile(filepath.Join(logs, "strange.log")); err == nil && bytes.Contains(text, []byte("1.5")) {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("the last batch was not written\n%s", u.out())
-		}
-	}
-	if err := u.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if code := u.end(t); code != 0 {
-		t.Fatalf("exit code %d\n%s", code, u.out())
-	}
+	u.says(t, filepath.Join(logs, "strange.log"), "1.5") // of the last batch
+	u.terminate(t)
 	wants, err := filepath.Glob(filepath.Join(trace, format, "*.log"))
 	if err != nil || len(wants) == 0 {
 		t.Fatal(wants, err)

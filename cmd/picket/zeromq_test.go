@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -64,23 +63,43 @@ func sameLogs(t *testing.T, what string, got, want map[string][]string) {
 	}
 }
 
-func (m *machine) file(name, text string) string {
+// demoRows returns what picket read writes of the demo in one process.
+func (m *machine) demoRows() map[string][]string {
 	m.t.Helper()
-	path := filepath.Join(m.dir, name)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	if out, code := m.picket("read", "--seed", "x", "-o", "mem", demo(m.t)); code != 0 {
+		m.t.Fatalf("read: %d %s", code, out)
+	}
+	return rowsOf(m.t, filepath.Join(m.dir, "mem"))
+}
+
+// layout writes the layout of a cluster of so many workers that is started by hand.
+func (m *machine) layout(workers string) *layout.Layout {
+	m.t.Helper()
+	o := layout.Default()
+	o.Workers = workers
+	o.Port = freePorts(m.t, 4)
+	l, err := layout.Generate(o)
+	if err != nil {
 		m.t.Fatal(err)
 	}
-	return path
+	m.file("cluster-layout.zeek", string(l.Zeek()))
+	return l
+}
+
+// startBroker starts picket broker on two free ports.
+func (m *machine) startBroker(env []string) (xpub, xsub string) {
+	m.t.Helper()
+	port := freePorts(m.t, 2)
+	xpub, xsub = fmt.Sprintf("tcp://127.0.0.1:%d", port), fmt.Sprintf("tcp://127.0.0.1:%d", port+1)
+	m.startIn(filepath.Join(m.dir, "broker"), env, "broker", "--listen-xpub", xpub, "--listen-xsub", xsub)
+	return xpub, xsub
 }
 
 // TestBackendsWriteTheSame: in one process, over NATS and over ZeroMQ, with both
 // codecs, the same rows, and all accounted for.
 func TestBackendsWriteTheSame(t *testing.T) {
 	m := newMachine(t)
-	if out, code := m.picket("read", "--seed", "x", "-o", "mem", demo(t)); code != 0 {
-		t.Fatalf("read: %d %s", code, out)
-	}
-	want := rowsOf(t, filepath.Join(m.dir, "mem"))
+	want := m.demoRows()
 	for _, backend := range []string{"nats", "zeromq"} {
 		for _, codec := range []string{"broker-bin-v1", "broker-json-v1"} {
 			name := backend + " " + codec
@@ -120,12 +139,8 @@ func TestZeroMQDeaths(t *testing.T) {
 		t.Errorf("stop: %d %s", code, out)
 	}
 	u.end(t)
-	s, err := status.Collect(m.spool, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := s.Accounting
-	if !a.Settled || a.Remainder() != 0 || a.RecordTotal.Written == 0 {
+	a := m.books(u)
+	if a.RecordTotal.Written == 0 {
 		t.Errorf("%+v\n%s", a.RecordTotal, u.out())
 	}
 	for _, l := range a.Records {
@@ -139,14 +154,7 @@ func TestZeroMQDeaths(t *testing.T) {
 // in Zeek's variables, nodes one by one. No picket up.
 func TestZeroMQByHand(t *testing.T) {
 	m := newMachine(t)
-	o := layout.Default()
-	o.Workers = "2"
-	o.Port = freePorts(t, 4)
-	l, err := layout.Generate(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.file("cluster-layout.zeek", string(l.Zeek()))
+	m.layout("2")
 	if out, code := m.picket("broker", "--new-keys", "keys"); code != 0 {
 		t.Fatalf("keys: %s", out)
 	}
@@ -158,41 +166,17 @@ func TestZeroMQByHand(t *testing.T) {
 		}
 		env = append(env, "ZEEK_CLUSTER_BACKEND_ZEROMQ_CURVE_"+strings.ToUpper(k)+"="+strings.TrimSpace(string(text)))
 	}
-	port := freePorts(t, 2)
-	xpub, xsub := fmt.Sprintf("tcp://127.0.0.1:%d", port), fmt.Sprintf("tcp://127.0.0.1:%d", port+1)
-	start := func(name string, args ...string) *upRun {
-		u := &upRun{cmd: m.command(context.Background(), args...), done: make(chan struct{})}
-		u.cmd.Env = append(u.cmd.Env, append(env, "ZEEKPATH="+m.dir)...)
-		u.cmd.Dir = filepath.Join(m.dir, name)
-		if err := os.MkdirAll(u.cmd.Dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		u.cmd.Stdout, u.cmd.Stderr = u, u
-		if err := u.cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		go func() { defer close(u.done); _ = u.cmd.Wait() }()
-		t.Cleanup(func() { _ = u.cmd.Process.Kill(); <-u.done })
-		return u
-	}
-	start("broker", "broker", "--listen-xpub", xpub, "--listen-xsub", xsub)
+	xpub, xsub := m.startBroker(env)
 	node := func(name string, more ...string) *upRun {
-		return start(name, append([]string{"node", name, "--backend", "zeromq", "--xpub", xpub, "--xsub", xsub}, more...)...)
+		return m.startIn(filepath.Join(m.dir, name), append(env, "ZEEKPATH="+m.dir),
+			append([]string{"node", name, "--backend", "zeromq", "--xpub", xpub, "--xsub", xsub}, more...)...)
 	}
 	logger := node("logger-1")
 	manager := node("manager")
 	proxy := node("proxy-1")
 	// A worker that ends before the manager is there is never greeted.
 	log := filepath.Join(m.dir, "logger-1", "cluster.log")
-	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		text, _ := os.ReadFile(log)
-		if strings.Contains(string(text), "got hello from proxy-1 (") {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("the manager never greets the proxy: %s\n%s", text, manager.out())
-		}
-	}
+	manager.says(t, log, "got hello from proxy-1 (")
 	w1 := node("worker-1", "--read", demo(t), "--share", "1/2", "--seed", "x", "--pace", "2s")
 	w2 := node("worker-2", "--read", demo(t), "--share", "2/2", "--seed", "x", "--pace", "2s")
 	for _, u := range []*upRun{w1, w2} {
@@ -202,17 +186,9 @@ func TestZeroMQByHand(t *testing.T) {
 	}
 	time.Sleep(100 * time.Millisecond)
 	for _, u := range []*upRun{manager, proxy, logger} {
-		if err := u.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		if code := u.end(t); code != 0 {
-			t.Errorf("exit code %d: %s", code, u.out())
-		}
+		u.terminate(t)
 	}
-	if out, code := m.picket("read", "--seed", "x", "-o", "mem", demo(t)); code != 0 {
-		t.Fatalf("read: %d %s", code, out)
-	}
-	sameLogs(t, "by hand", rowsOf(t, filepath.Join(m.dir, "logger-1")), rowsOf(t, filepath.Join(m.dir, "mem")))
+	sameLogs(t, "by hand", rowsOf(t, filepath.Join(m.dir, "logger-1")), m.demoRows())
 	text, err := os.ReadFile(log)
 	if err != nil || !strings.Contains(string(text), "got hello from worker-1 (zeromq_worker-1_") {
 		t.Errorf("cluster.log: %v\n%s", err, text)
@@ -243,10 +219,7 @@ func TestZeroMQDoorOfALogger(t *testing.T) {
 	if code := u.end(t); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, u.out())
 	}
-	if out, code := m.picket("read", "--seed", "x", "-o", "mem", demo(t)); code != 0 {
-		t.Fatalf("read: %d %s", code, out)
-	}
-	sameLogs(t, "zeromq", rowsOf(t, filepath.Join(m.dir, "logs")), rowsOf(t, filepath.Join(m.dir, "mem")))
+	sameLogs(t, "zeromq", rowsOf(t, filepath.Join(m.dir, "logs")), m.demoRows())
 	for _, name := range []string{"logger-1", "worker-1", "manager"} {
 		if text, err := os.ReadFile(filepath.Join(m.spool, name, "stderr.log")); err != nil || strings.Contains(string(text), "hello") || strings.Contains(string(text), "in use") {
 			t.Errorf("%s: %v\n%s", name, err, text)
@@ -288,35 +261,11 @@ func TestAnotherCodec(t *testing.T) {
 	for _, backend := range []string{node.BackendNATS, node.BackendZeroMQ} {
 		t.Run(backend, func(t *testing.T) {
 			m := newMachine(t)
-			o := layout.Default()
-			o.Workers = "1"
-			o.Port = freePorts(t, 4)
-			l, err := layout.Generate(o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			m.file("cluster-layout.zeek", string(l.Zeek()))
+			m.layout("1")
 			env := []string{"ZEEKPATH=" + m.dir}
 			args := []string{"--backend", backend}
-			start := func(name string, args ...string) *upRun {
-				u := &upRun{cmd: m.command(context.Background(), args...), done: make(chan struct{})}
-				u.cmd.Env = append(u.cmd.Env, env...)
-				u.cmd.Dir = filepath.Join(m.dir, name)
-				if err := os.MkdirAll(u.cmd.Dir, 0o755); err != nil {
-					t.Fatal(err)
-				}
-				u.cmd.Stdout, u.cmd.Stderr = u, u
-				if err := u.cmd.Start(); err != nil {
-					t.Fatal(err)
-				}
-				go func() { defer close(u.done); _ = u.cmd.Wait() }()
-				t.Cleanup(func() { _ = u.cmd.Process.Kill(); <-u.done })
-				return u
-			}
 			if backend == node.BackendZeroMQ {
-				port := freePorts(t, 2)
-				xpub, xsub := fmt.Sprintf("tcp://127.0.0.1:%d", port), fmt.Sprintf("tcp://127.0.0.1:%d", port+1)
-				start("broker", "broker", "--listen-xpub", xpub, "--listen-xsub", xsub)
+				xpub, xsub := m.startBroker(nil)
 				args = append(args, "--xpub", xpub, "--xsub", xsub)
 			} else {
 				s, err := natsserver.Start(natsserver.Options{Users: []natsserver.User{{Name: "picket", Password: "p"}}})
@@ -328,36 +277,19 @@ func TestAnotherCodec(t *testing.T) {
 				args = append(args, "--bus", s.URL())
 			}
 			run := func(name string, more ...string) *upRun {
-				return start(name, slices.Concat([]string{"node", name}, args, more)...)
+				return m.startIn(filepath.Join(m.dir, name), env, slices.Concat([]string{"node", name}, args, more)...)
 			}
 			logger := run("logger-1")
 			manager := run("manager", "--websocket", "off")
 			log := filepath.Join(m.dir, "logger-1", "cluster.log")
-			says := func(what string) {
-				t.Helper()
-				for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-					text, _ := os.ReadFile(log)
-					if strings.Contains(string(text), what) {
-						return
-					}
-					if time.Now().After(end) {
-						t.Fatalf("cluster.log does not say %q: %s\n%s", what, text, manager.out())
-					}
-				}
-			}
-			says("got hello from logger-1")
+			manager.says(t, log, "got hello from logger-1")
 			w := run("worker-1", "--read", demo(t), "--codec", "broker-json-v1")
 			if code := w.end(t); code != exitFailure || !strings.Contains(w.out(), `refused by the cluster: this node speaks broker-json-v1, the cluster "broker-bin-v1" (`) {
 				t.Errorf("code %d: %s", code, w.out())
 			}
-			says(`speaks "broker-json-v1", this cluster broker-bin-v1: it is not let in; give all nodes the same codec`)
+			manager.says(t, log, `speaks "broker-json-v1", this cluster broker-bin-v1: it is not let in; give all nodes the same codec`)
 			for _, u := range []*upRun{manager, logger} {
-				if err := u.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-					t.Fatal(err)
-				}
-				if code := u.end(t); code != 0 {
-					t.Errorf("exit code %d: %s", code, u.out())
-				}
+				u.terminate(t)
 			}
 		})
 	}

@@ -111,9 +111,9 @@ func Subscriptions(name, id string, role layout.Role) []string {
 
 // Cluster is a node's part of it. Methods may be called from any goroutine.
 type Cluster struct {
-	cfg    Config
-	deps   Deps
-	codecs map[string]codec.Codec
+	cfg     Config
+	deps    Deps
+	readers map[string]codec.Reader // by codec; of the backend's goroutine
 
 	mu   sync.RWMutex
 	subs map[string][]subscription // by topic prefix
@@ -128,6 +128,11 @@ type Cluster struct {
 		event  event.Event
 		meta   []event.Meta
 		buf    []byte
+	}
+	in struct { // of the backend's goroutine
+		codec  string // of the last message, which often is the next one's too
+		reader codec.Reader
+		event  event.Event
 	}
 	handling sync.Mutex // one event at a time is handled
 	rx       routes     // with handling
@@ -149,6 +154,7 @@ type outgoing struct {
 	topic string
 	seq   uint64 // number of the last event
 	tally *tally
+	ahead bool // is in heads
 }
 
 // New returns the cluster as seen by a node that is not yet part of it: Run
@@ -156,9 +162,9 @@ type outgoing struct {
 func New(cfg Config, deps Deps) *Cluster {
 	cfg.Announce = cmp.Or(cfg.Announce, time.Second)
 	cfg.Down = cmp.Or(cfg.Down, 3*time.Second)
-	c := &Cluster{cfg: cfg, deps: deps, codecs: map[string]codec.Codec{}, subs: map[string][]subscription{}, also: map[string]int{}}
+	c := &Cluster{cfg: cfg, deps: deps, readers: map[string]codec.Reader{}, subs: map[string][]subscription{}, also: map[string]int{}}
 	for _, cc := range append([]codec.Codec{deps.Codec}, deps.Also...) {
-		c.codecs[cc.Name()] = cc
+		c.readers[cc.Name()] = codec.NewReader(cc)
 	}
 	c.pub.topics, c.pub.heads = map[string]*outgoing{}, map[string]*outgoing{}
 	c.rx.init()
@@ -301,8 +307,9 @@ func (c *Cluster) Publish(t string, e event.Event) error {
 		return fmt.Errorf("cluster: publish %s: %w", e.Name, err)
 	}
 	to.seq++
-	if p.heads[t] == nil {
-		p.heads[t] = to
+	if !to.ahead {
+		to.ahead = true
+		p.heads[to.topic] = to
 	}
 	c.metrics.produced.Add(1)
 	return nil
@@ -371,17 +378,22 @@ func reason(err error) string {
 
 // receive takes a message off the backend.
 func (c *Cluster) receive(m backend.Message) {
-	cc := c.codecs[m.Codec]
-	if cc == nil {
-		c.metrics.drop(dropCodec, 1)
-		c.strange(m)
-		return
+	in := &c.in
+	if in.reader == nil || in.codec != m.Codec {
+		r := c.readers[m.Codec]
+		if r == nil {
+			c.metrics.drop(dropCodec, 1)
+			c.strange(m)
+			return
+		}
+		in.codec, in.reader = strings.Clone(m.Codec), r
 	}
-	e, seq, numbered, err := codec.DecodeNumbered(cc, m.Payload)
+	seq, numbered, err := in.reader.Read(&in.event, m.Payload)
 	if err != nil {
 		c.metrics.drop(dropCorrupt, 1)
 		return
 	}
+	e := in.event
 	if numbered {
 		c.gaps.saw(m.Sender, m.Topic, seq)
 	}

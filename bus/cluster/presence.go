@@ -286,6 +286,7 @@ func (c *Cluster) announce() int {
 		}
 		if t == PresenceTopic || len(heads) < 2*maxHeads {
 			delete(c.pub.heads, t)
+			n.ahead = false
 		}
 	}
 	c.pub.Unlock()

@@ -41,23 +41,38 @@ type Codec interface {
 	Decode(payload []byte) (event.Event, error)
 }
 
-// Numbered is an extra ability of a codec that sees many events.
-type Numbered interface {
-	// DecodeNumbered is Decode, but the first metadata MetaSequence, if it is a count,
-	// comes apart from the others.
-	DecodeNumbered(payload []byte) (e event.Event, seq uint64, numbered bool, err error)
+// Streaming is an extra ability of a codec that sees many events.
+type Streaming interface {
+	// NewReader returns a reader for one goroutine.
+	NewReader() Reader
 }
 
-// DecodeNumbered does it with any codec.
-func DecodeNumbered(c Codec, payload []byte) (e event.Event, seq uint64, numbered bool, err error) {
-	if n, ok := c.(Numbered); ok {
-		return n.DecodeNumbered(payload)
+// Reader reads one event after the other.
+type Reader interface {
+	// Read is Decode into e, but the first metadata MetaSequence, if it is a count,
+	// comes apart from the others. Small events may share pieces of memory of at most
+	// MaxShared bytes: whoever keeps an argument keeps no more beside it.
+	Read(e *event.Event, payload []byte) (seq uint64, numbered bool, err error)
+}
+
+// MaxShared bounds the memory that what is kept of an event may keep of others.
+const MaxShared = 2048
+
+// NewReader returns a reader of any codec.
+func NewReader(c Codec) Reader {
+	if s, ok := c.(Streaming); ok {
+		return s.NewReader()
 	}
-	if e, err = c.Decode(payload); err != nil {
-		return e, 0, false, err
+	return plainReader{c}
+}
+
+type plainReader struct{ Codec }
+
+func (r plainReader) Read(e *event.Event, payload []byte) (seq uint64, numbered bool, err error) {
+	if *e, err = r.Decode(payload); err == nil {
+		seq, numbered = CutSequence(e)
 	}
-	seq, numbered = CutSequence(&e)
-	return e, seq, numbered, nil
+	return seq, numbered, err
 }
 
 // CutSequence takes the number off a decoded event.

@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,35 +44,17 @@ func (c *Conn) publish(sender, topic, codec string, payload []byte) error {
 	if n := len(payload) + len(codec) + len(sender) + len(c.cfg.ID) + 12; n > limit {
 		return backend.ErrTooLarge
 	}
-	c.pub.Lock()
-	defer c.pub.Unlock()
-	subject, ok := c.pub.subjects[topic]
-	if !ok {
-		b := c.subj.event(nil, topic)
-		if len(b) > maxSubject {
-			return fmt.Errorf("topic: %w", backend.ErrTooLarge)
-		}
-		if len(c.pub.subjects) == cacheSize {
-			clear(c.pub.subjects)
-		}
-		subject = string(b)
-		c.pub.subjects[strings.Clone(topic)] = subject
-	}
 	via := ""
 	if sender == "" {
 		sender = c.cfg.ID
 	} else {
 		via = c.cfg.ID
 	}
-	c.events.pending.Add(1)
-	if err := c.out.put(subject, c.pub.num, sender, codec, via, payload, limit); err != nil {
-		c.events.pending.Add(-1)
+	err := c.out.put(topic, sender, codec, via, payload, limit)
+	if err != nil && !errors.Is(err, backend.ErrTooLarge) {
 		c.counters.full.Add(1)
-		return err
 	}
-	c.pub.num++
-	c.counters.published.Add(1)
-	return nil
+	return err
 }
 
 // count counts queued messages that could not be sent.

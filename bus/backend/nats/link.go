@@ -18,10 +18,11 @@ import (
 // Nothing is given to the client library while it has no connection, so that
 // nothing sits in a buffer of its that may be thrown away uncounted.
 type link struct {
-	name string
-	out  *queue.Queue[*nats.Msg]         // nil for events, which have packs
-	in   chan *nats.Msg                  // what subscriptions receive
-	lost func(m *nats.Msg, reason error) // a message from out that was not sent
+	name  string
+	out   *queue.Queue[*nats.Msg]         // nil for events, which have packs
+	packs *packs                          // nil for batches
+	in    chan *nats.Msg                  // what subscriptions receive
+	lost  func(m *nats.Msg, reason error) // a message from out that was not sent
 
 	mu      sync.Mutex
 	nc      *nats.Conn
@@ -31,7 +32,7 @@ type link struct {
 	last    error         // last trouble, for people
 
 	reconnects atomic.Uint64
-	pending    atomic.Int64 // taken by enqueue, not written yet
+	pending    atomic.Int64 // messages taken by enqueue, not written yet
 	max        atomic.Int64 // what limit returns, as the server of now said
 }
 
@@ -184,6 +185,11 @@ func (l *link) enqueue(m *nats.Msg) error {
 	return nil
 }
 
+// waiting says whether the writer has something to do, or is at it.
+func (l *link) waiting() bool {
+	return l.pending.Load() > 0 || l.packs != nil && l.packs.len() > 0
+}
+
 // write sends what is in the queue, in order, until the queue is closed and
 // empty. After ctx it gives up what it cannot send.
 func (l *link) write(ctx context.Context) {
@@ -233,8 +239,7 @@ func (l *link) flush(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		// pending falls to zero only when the writer had its turn.
-		for l.pending.Load() > 0 && l.isUp() {
+		for l.waiting() && l.isUp() {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()

@@ -39,11 +39,6 @@ type Conn struct {
 
 	handle func(backend.Message)
 
-	pub struct { // numbers and order of what is published
-		sync.Mutex
-		num      uint64
-		subjects map[string]string
-	}
 	sub cover
 
 	role struct {
@@ -59,7 +54,7 @@ type Conn struct {
 }
 
 type counters struct {
-	published, delivered, sent, received       atomic.Uint64
+	delivered, sent, received                  atomic.Uint64
 	full, slow, lost, bad, again, logSlow, big atomic.Uint64
 }
 
@@ -72,14 +67,13 @@ func New(cfg Config, now func() int64) (*Conn, error) {
 	}
 	c := &Conn{cfg: cfg, subj: newSubjects(cfg.Cluster)}
 	weigh := func(m *nats.Msg) int { return len(m.Data) + 512 }
+	c.out.init(cfg.Outbox, cfg.Bytes, uint64(now()), c.subj)
 	c.events = newLink(cfg.ID, nil, 4096, nil)
-	c.out.init(cfg.Outbox, cfg.Bytes)
+	c.events.packs = &c.out
 	c.logs = newLink(cfg.ID+logsName, queue.Weighed(cfg.Batches, cfg.Bytes, weigh), 4096, c.lostBatch)
 	c.arrive.init(cfg.Events)
 	c.batch = queue.Weighed(cfg.Batches, cfg.Bytes, func(b *record.Batch) int { return len(b.Payload) + 512 })
 	c.acked = queue.New[backend.Ack](4 * cfg.Batches)
-	c.pub.num = uint64(now())
-	c.pub.subjects = map[string]string{}
 	c.sub.init(c.subj, c.events)
 	return c, nil
 }
@@ -253,7 +247,7 @@ func (c *Conn) Status() backend.Status {
 	s := backend.Status{
 		Connected:  c.events.isUp() && c.logs.isUp(),
 		Reconnects: c.events.reconnects.Load() + c.logs.reconnects.Load(),
-		Published:  n.published.Load(),
+		Published:  c.out.taken(),
 		Delivered:  n.delivered.Load(),
 		Sent:       n.sent.Load(),
 		Received:   n.received.Load(),

@@ -14,12 +14,15 @@ import (
 // packs keeps events until they leave, several in one message where they follow
 // each other to one topic. What is sent and when is docs/adr/0045-packs.md: an
 // event leaves at once, unless the server has not yet answered for the pack
-// before; meanwhile others join it, until the pack is full.
+// before; meanwhile others join it, until the pack is full. It numbers the events.
 type packs struct {
 	maxEvents, maxBytes int
+	first               uint64 // number
 
 	mu     sync.Mutex
 	change sync.Cond
+	num    uint64 // of the next event
+	names  names
 	list   []*pack // to the last one more may be added
 	events int     // in list
 	bytes  int
@@ -31,7 +34,7 @@ type packs struct {
 
 // pack is one message under way.
 type pack struct {
-	subject            string
+	topic, subject     string
 	sender, codec, via string
 	payload            int // where in data the events begin
 	n, bytes           int // of events, and of their payloads
@@ -45,13 +48,14 @@ const (
 	sparePacks = 16
 )
 
-func (o *packs) init(events, bytes int) {
-	o.maxEvents, o.maxBytes = events, bytes
+func (o *packs) init(events, bytes int, first uint64, s subjects) {
+	o.maxEvents, o.maxBytes, o.first, o.num = events, bytes, first, first
+	o.names = names{subj: s, byTopic: map[string]name{}}
 	o.change.L = &o.mu
 }
 
 // put queues an event. limit is the largest message that the server takes.
-func (o *packs) put(subject string, num uint64, sender, codec, via string, payload []byte, limit int) error {
+func (o *packs) put(topic, sender, codec, via string, payload []byte, limit int) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -60,16 +64,21 @@ func (o *packs) put(subject string, num uint64, sender, codec, via string, paylo
 	case o.events >= o.maxEvents || o.events > 0 && o.bytes+len(payload) > o.maxBytes:
 		return backend.ErrFull
 	}
-	o.events++
-	o.bytes += len(payload)
 	if n := len(o.list); n > 0 {
-		if p := o.list[n-1]; p.takes(subject, sender, codec, via, len(payload), limit) {
+		if p := o.list[n-1]; p.takes(topic, sender, codec, via, len(payload), limit) {
 			p.add(payload)
+			o.num++
+			o.events++
+			o.bytes += len(payload)
 			if p.full() && o.idle {
 				o.change.Broadcast()
 			}
 			return nil
 		}
+	}
+	to, err := o.names.of(topic)
+	if err != nil {
+		return err
 	}
 	var p *pack
 	if n := len(o.free); n > 0 {
@@ -78,11 +87,14 @@ func (o *packs) put(subject string, num uint64, sender, codec, via string, paylo
 	} else {
 		p = new(pack)
 	}
-	p.subject, p.sender, p.codec, p.via, p.n, p.bytes = subject, sender, codec, via, 1, len(payload)
-	p.data = appendFrame(p.data[:0], num, sender, codec, via)
+	p.topic, p.subject, p.sender, p.codec, p.via, p.n, p.bytes = to.topic, to.subject, sender, codec, via, 1, len(payload)
+	p.data = appendFrame(p.data[:0], o.num, sender, codec, via)
 	p.payload = len(p.data)
 	p.data = append(p.data, payload...)
 	o.list = append(o.list, p)
+	o.num++
+	o.events++
+	o.bytes += len(payload)
 	if o.idle {
 		o.change.Broadcast()
 	}
@@ -92,9 +104,9 @@ func (o *packs) put(subject string, num uint64, sender, codec, via string, paylo
 func (p *pack) full() bool { return p.n >= packEvents || len(p.data) >= packBytes }
 
 // takes says whether one more event may join.
-func (p *pack) takes(subject, sender, codec, via string, size, limit int) bool {
+func (p *pack) takes(topic, sender, codec, via string, size, limit int) bool {
 	return p.n < packEvents && size <= packSingle && len(p.data) < min(packBytes, limit-packSingle-16) &&
-		p.subject == subject && p.codec == codec && p.sender == sender && p.via == via &&
+		p.topic == topic && p.codec == codec && p.sender == sender && p.via == via &&
 		(p.n > 1 || len(p.data)-p.payload <= packSingle)
 }
 
@@ -161,10 +173,18 @@ func (o *packs) close() {
 	o.mu.Unlock()
 }
 
+// len is how many events have not left.
 func (o *packs) len() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.events
+}
+
+// taken is how many events put has taken so far.
+func (o *packs) taken() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.num - o.first
 }
 
 // answerTime is how long the server may take to answer for a pack before the
@@ -193,7 +213,6 @@ func (l *link) writePacks(ctx context.Context, o *packs, lost func(n int, reason
 		if err != nil {
 			lost(p.n, err)
 		}
-		l.pending.Add(-int64(p.n))
 		o.sent(p)
 		if err == nil && several {
 			o.wait(true)

@@ -10,18 +10,21 @@ import (
 // TestPacks: which events travel together, and when they may leave.
 func TestPacks(t *testing.T) {
 	var o packs
-	o.init(10, 1<<20)
-	num := uint64(0)
-	put := func(subject string, size int) error {
-		num++
-		return o.put(subject, num, "id", "c", "", make([]byte, size), 1<<20)
+	o.init(10, 1<<20, 100, newSubjects("c"))
+	put := func(topic string, size int) error {
+		return o.put(topic, "id", "c", "", make([]byte, size), 1<<20)
 	}
-	must := func(n int, subject string) {
+	next := uint64(100)
+	must := func(n int, topic string) {
 		t.Helper()
 		p := o.take()
-		if p.n != n || p.subject != subject {
-			t.Fatalf("%d events to %s leave, want %d to %s", p.n, p.subject, n, subject)
+		if p.n != n || p.topic != topic || p.subject != "c.e."+topic+"._" {
+			t.Fatalf("%d events to %s (%s) leave, want %d to %s", p.n, p.topic, p.subject, n, topic)
 		}
+		if num, _, _, _, _, _, err := cutFrame(p.data); num != next || err != nil {
+			t.Fatalf("number %d, %v, want %d", num, err, next)
+		}
+		next += uint64(n)
 		o.sent(p)
 	}
 	// Only the last message in the queue is joined: nothing overtakes.
@@ -67,11 +70,15 @@ func TestPacks(t *testing.T) {
 	if err := put("b", 10); err != nil {
 		t.Fatal(err)
 	}
-	if p := <-left; p.subject != "a" {
-		t.Errorf("%s left", p.subject)
+	if p := <-left; p.topic != "a" {
+		t.Errorf("%s left", p.topic)
 	}
+	next++
 	o.wait(false)
 	must(1, "b")
+	if n := o.taken(); n != next-100 {
+		t.Errorf("%d taken, want %d", n, next-100)
+	}
 	o.close()
 	if o.take() != nil || put("a", 1) == nil {
 		t.Error("closed, and goes on")

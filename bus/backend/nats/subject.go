@@ -2,7 +2,10 @@ package nats
 
 import (
 	"errors"
+	"fmt"
 	"strings"
+
+	"github.com/picket-nsm/picket/bus/backend"
 )
 
 // How topics become subjects: docs/adr/0001-topics-on-nats.md.
@@ -147,4 +150,30 @@ func (s subjects) topic(subject string) (string, error) {
 		return "", errSubject
 	}
 	return unescape(rest[:len(rest)-1])
+}
+
+// names remembers the subjects of topics.
+type names struct {
+	subj    subjects
+	byTopic map[string]name
+}
+
+type name struct{ topic, subject string }
+
+// of returns the subject of a topic; the error is backend.ErrTooLarge.
+func (n *names) of(topic string) (name, error) {
+	to, ok := n.byTopic[topic]
+	if ok {
+		return to, nil
+	}
+	b := n.subj.event(nil, topic)
+	if len(b) > maxSubject {
+		return to, fmt.Errorf("topic: %w", backend.ErrTooLarge)
+	}
+	if len(n.byTopic) == cacheSize {
+		clear(n.byTopic)
+	}
+	to = name{strings.Clone(topic), string(b)}
+	n.byTopic[to.topic] = to
+	return to, nil
 }

@@ -26,10 +26,10 @@ func DecodeValue(payload []byte) (value.Value, error) {
 // everything read is zero.
 type reader struct {
 	p    []byte
-	text string // the same bytes, if strings are to be cut from them
 	at   int
 	seen int // values so far
 	bad  string
+	mem  *memory // of several events; nil: what is made is this event's own
 }
 
 func (r *reader) fail(what string) value.Value {
@@ -87,6 +87,15 @@ func (r *reader) count() uint64 {
 		return 0
 	}
 	return n
+}
+
+// str reads a text.
+func (r *reader) str() string {
+	b := r.take(r.count())
+	if r.mem != nil {
+		return r.mem.cut(b)
+	}
+	return string(b)
 }
 
 func (r *reader) addr() (a [16]byte) {

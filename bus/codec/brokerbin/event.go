@@ -3,7 +3,6 @@ package brokerbin
 import (
 	"encoding/binary"
 	"fmt"
-	"unsafe"
 
 	"github.com/picket-nsm/picket/bus/codec"
 	"github.com/picket-nsm/picket/zeek/event"
@@ -64,35 +63,13 @@ func appendEvent(dst []byte, e *event.Event) (out []byte, bad string) {
 
 // Decode returns the event. See codec.Codec.
 func (Codec) Decode(payload []byte) (event.Event, error) {
-	r := newReader(payload)
+	// Its texts are cut from one piece.
+	r := reader{p: payload, mem: &memory{text: min(len(payload), codec.MaxShared)}}
 	var e event.Event
 	if r.event(&e, nil) {
 		return e, nil
 	}
 	return decodeSlow(payload)
-}
-
-// DecodeNumbered implements codec.Numbered.
-func (Codec) DecodeNumbered(payload []byte) (e event.Event, seq uint64, numbered bool, err error) {
-	r := newReader(payload)
-	var n number
-	if r.event(&e, &n) {
-		return e, n.n, n.is, nil
-	}
-	if e, err = decodeSlow(payload); err == nil {
-		seq, numbered = codec.CutSequence(&e)
-	}
-	return e, seq, numbered, err
-}
-
-// newReader returns a reader of an event.
-func newReader(payload []byte) reader {
-	if len(payload) > maxShared {
-		return reader{p: payload}
-	}
-	text := string(payload)
-	// The reader's bytes are those of its string, which nobody changes.
-	return reader{text: text, p: unsafe.Slice(unsafe.StringData(text), len(text))}
 }
 
 // decodeSlow reads odd events, and says what is wrong with those that are none.
@@ -114,10 +91,6 @@ type number struct {
 	is bool
 }
 
-// maxShared is the size of events up to which all of an event's strings are
-// cut from one copy of it: whoever keeps one keeps no more than this.
-const maxShared = 2048
-
 // event reads an event in its usual form; false: it is of another, or corrupt.
 // With num, its number goes there and not to the metadata.
 func (r *reader) event(e *event.Event, num *number) bool {
@@ -129,7 +102,7 @@ func (r *reader) event(e *event.Event, num *number) bool {
 	if parts != 2 && parts != 3 || r.u8() != tagString {
 		return false
 	}
-	if e.Name = r.str(); e.Name == "" || r.u8() != tagVector {
+	if e.Name = r.name(); e.Name == "" || r.u8() != tagVector {
 		return false
 	}
 	n := r.count()
@@ -139,7 +112,7 @@ func (r *reader) event(e *event.Event, num *number) bool {
 	r.seen = 7 // the values of the envelope
 	if n <= firstElems {
 		if n > 0 {
-			e.Args = make([]value.Value, n)
+			e.Args = r.mem.list(int(n))
 		}
 		for i := range e.Args {
 			if r.read(&e.Args[i], argDepth); r.bad != "" || !e.Args[i].IsSet() {
@@ -206,14 +179,3 @@ const sequence = "\x0e\x02" + "\x02\x00\x00\x00\x00\x00\x00\x00\xc8" + "\x02"
 // firstElems is what a list takes memory for before it has been read: a claim
 // must not cost more than what is there.
 const firstElems = 1024
-
-// text of the reader's next n bytes.
-func (r *reader) str() string {
-	n := r.count()
-	from := r.at
-	b := r.take(n)
-	if r.text != "" {
-		return r.text[from : from+len(b)]
-	}
-	return string(b)
-}

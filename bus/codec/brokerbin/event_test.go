@@ -1,7 +1,9 @@
 package brokerbin_test
 
 import (
+	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/picket-nsm/picket/bus/codec"
@@ -27,6 +29,7 @@ func FuzzEvent(f *testing.F) {
 		f.Add(b)
 		f.Add(b[:len(b)-1])
 	}
+	reader := codec.NewReader(c)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, err := c.Decode(b)
 		var want event.Event
@@ -40,7 +43,8 @@ func FuzzEvent(f *testing.F) {
 		if err != nil {
 			return
 		}
-		num, seq, numbered, err := c.(codec.Numbered).DecodeNumbered(b)
+		var num event.Event
+		seq, numbered, err := reader.Read(&num, b)
 		cut := want
 		cut.Meta = append([]event.Meta(nil), want.Meta...)
 		wantSeq, is := codec.CutSequence(&cut)
@@ -74,7 +78,7 @@ func hasNaN(vs []value.Value) bool {
 	return false
 }
 
-// An event of the usual size costs no memory to write, and two pieces to read.
+// An event of the usual size costs no memory to write, and little to read.
 func TestAllocations(t *testing.T) {
 	c := brokerbin.New()
 	e := event.New("my_event", value.Count(1), value.String("SeCrEt!!"))
@@ -83,7 +87,41 @@ func TestAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { buf, _ = c.Append(buf[:0], &e) }); n != 0 {
 		t.Errorf("%v allocations to write", n)
 	}
-	if n := testing.AllocsPerRun(100, func() { _, _, _, _ = c.(codec.Numbered).DecodeNumbered(buf) }); n > 2 {
-		t.Errorf("%v allocations to read", n)
+	if n := testing.AllocsPerRun(100, func() { _, _ = c.Decode(buf) }); n > 3 {
+		t.Errorf("%v allocations to read, want texts, arguments and metadata", n)
+	}
+	r := codec.NewReader(c)
+	if n := testing.AllocsPerRun(100, func() {
+		for range 8 {
+			_, _, _ = r.Read(&e, buf)
+		}
+	}); n > 2 {
+		t.Errorf("%v allocations to read eight", n)
+	}
+}
+
+// What was read before stays what it was.
+func TestStreamKeeps(t *testing.T) {
+	c := brokerbin.New()
+	r := codec.NewReader(c)
+	var sent, got [200]event.Event
+	for i := range sent {
+		sent[i] = event.New("my_event", value.Count(uint64(i)), value.String(strings.Repeat("x", i*7%300)), value.Vector([]value.Value{value.Enum(fmt.Sprint(i))}))
+		b, err := c.Append(nil, &sent[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := r.Read(&got[i], b); err != nil {
+			t.Fatal(err)
+		}
+		clear(b)
+		if got[i].Args = append(got[i].Args, value.Bool(true)); i%2 == 0 {
+			got[i].Args[3] = value.Bool(false)
+		}
+	}
+	for i := range sent {
+		if !reflect.DeepEqual(got[i].Args[:3], sent[i].Args) || got[i].Args[3].Bool() != (i%2 != 0) || got[i].Name != "my_event" {
+			t.Errorf("%+v became %+v", sent[i], got[i])
+		}
 	}
 }

@@ -12,6 +12,8 @@
 //	busnode logger URL DIR                     writes rows to DIR until its input ends
 //	busnode rows URL DIR N                     makes N rows of conn.log, prints the rate
 //	busnode fan URL SUBSCRIBERS N              publishes N events to as many subscribers
+//	busnode bridge DIR                         a hub with a bridge to ZeroMQ until its input ends
+//	busnode frames DIR                         writes what a Zeek-like peer of the bridge sends
 package main
 
 import (
@@ -44,7 +46,7 @@ func main() {
 }
 
 func run(args []string) error {
-	need := map[string]int{"hub": 3, "sub": 4, "pub": 6, "fan": 4, "load": 5, "probe": 4, "ear": 3, "logger": 3, "rows": 4}
+	need := map[string]int{"hub": 3, "sub": 4, "pub": 6, "fan": 4, "load": 5, "probe": 4, "ear": 3, "logger": 3, "rows": 4, "bridge": 2, "frames": 2}
 	if len(args) == 0 || len(args) != need[args[0]] {
 		return fmt.Errorf("want a role and its arguments: see the comment of the program")
 	}
@@ -56,6 +58,10 @@ func run(args []string) error {
 	switch args[0] {
 	case "hub":
 		return hub(args[1], number(args[2]))
+	case "bridge":
+		return bridgeHub(args[1])
+	case "frames":
+		return writeFrames(args[1])
 	case "sub":
 		return sub(args[1], args[2], number(args[3]))
 	case "load":
@@ -167,6 +173,9 @@ func newNode(url, name string, books cluster.Books) (*node, error) {
 		return nil, err
 	}
 	role := layout.Worker
+	if name == theLogger {
+		role = layout.Logger
+	}
 	n := &node{bus: bus}
 	n.Cluster = cluster.New(cluster.Config{Name: name, ID: id, Role: role, RoleOf: func(string) layout.Role { return role }}, cluster.Deps{
 		Events: bus, Codec: brokerbin.New(), Now: time.Now, Books: books, Status: bus.Status,

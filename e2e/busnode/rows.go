@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/picket-nsm/picket/bus/backend"
@@ -62,23 +63,32 @@ func takeRows(url, dir string) error {
 	if err != nil {
 		return err
 	}
-	bus, err := connect(url, theLogger, theLogger+"-id")
+	me, err := newNode(url, theLogger, nil)
 	if err != nil {
 		return err
 	}
+	bus := me.bus
+	var first, last atomic.Int64 // when the first batch came, and the last was written
+	var batches, answers, rows atomic.Int64
 	cfg := logger.Default()
 	cfg.Dir, cfg.Format = dir, tsv.Factory()
 	l, err := logger.New(cfg, logger.Deps{Ledger: books, LedgerDir: filepath.Join(dir, theLogger), Answer: func(a logger.Answer) {
+		last.Store(time.Now().UnixNano())
+		answers.Add(1)
 		_ = bus.Ack(backend.Ack{Logger: a.Logger, Producer: a.Producer, Start: a.Start, Seq: a.Seq, Err: a.Refusal}) // lost: sent again
 	}})
 	if err != nil {
 		return err
 	}
-	if err := bus.Listen(theLogger, l.Receive); err != nil {
+	if err := bus.Listen(theLogger, func(b *record.Batch) {
+		first.CompareAndSwap(0, time.Now().UnixNano())
+		batches.Add(1)
+		rows.Add(int64(b.Records))
+		l.Receive(b)
+	}); err != nil {
 		return err
 	}
-	stop, err := life(bus)
-	if err != nil {
+	if err := me.start(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -86,10 +96,13 @@ func takeRows(url, dir string) error {
 	wg.Go(func() { _ = l.Run(ctx) })
 	fmt.Println("ready")
 	lines(func(string) {})
+	for answers.Load() < batches.Load() || rows.Load() < int64(setting("ROWS", 0)) {
+		time.Sleep(time.Millisecond)
+	}
 	cancel()
 	wg.Wait()
-	stop()
-	fmt.Printf("logger %s\n", cpu())
+	me.stop()
+	fmt.Printf("%.0f rows/s; logger %s\n", float64(rows.Load())/time.Duration(last.Load()-first.Load()).Seconds(), cpu())
 	return books.Close()
 }
 

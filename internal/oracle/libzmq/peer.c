@@ -5,6 +5,12 @@
  *   peer pub ENDPOINT N         connect to a broker's XSUB, wait for a subscriber, send N
  *   peer sub ENDPOINT N         connect to a broker's XPUB, receive N, print messages per second
  *   peer proxy XPUB XSUB        forward, until killed
+ *   peer frames XSUB XPUB N     publish the message in $FRAMES N times, at most $WINDOW
+ *                               ahead of the answers to bench.credit, one for 512
+ *   peer batches ENDPOINT N     push the message in $FRAMES N times
+ *
+ * A file of frames has four, each behind its length in four bytes, big-endian. The
+ * eight bytes from $COUNTER of the last one are the number of the message.
  *
  * A message has four frames, 200 bytes in all, like an event of Zeek. With the
  * variables SERVER_PUBLIC, SERVER_SECRET, CLIENT_PUBLIC and CLIENT_SECRET (Z85)
@@ -84,11 +90,59 @@ static void receive_all(void *s, long n)
 	printf("%.0f\n", (n - 1) / (now() - first));
 }
 
+/* What $FRAMES holds. */
+static unsigned char *frame[4];
+static size_t frame_size[4];
+
+static void read_frames(void)
+{
+	FILE *f = fopen(getenv("FRAMES"), "rb");
+	must(f != NULL, "frames");
+	for (int i = 0; i < 4; i++) {
+		unsigned char n[4];
+		must(fread(n, 1, 4, f) == 4, "length");
+		frame_size[i] = (size_t)n[0] << 24 | n[1] << 16 | n[2] << 8 | n[3];
+		frame[i] = malloc(frame_size[i]);
+		must(frame[i] != NULL && fread(frame[i], 1, frame_size[i], f) == frame_size[i], "frame");
+	}
+	fclose(f);
+}
+
+static void send_frames(void *s, unsigned long number)
+{
+	size_t at = getenv("COUNTER") ? atol(getenv("COUNTER")) : 0;
+	for (int i = 0; at && i < 8; i++)
+		frame[3][at + i] = number >> (56 - 8 * i);
+	for (int i = 0; i < 4; i++)
+		must(zmq_send(s, frame[i], frame_size[i], i < 3 ? ZMQ_SNDMORE : 0) >= 0, "send");
+}
+
+/* publish_frames sends n messages once somebody wants their topic. */
+static void publish_frames(void *pub, void *sub, long n)
+{
+	unsigned char want[300];
+	long ahead = atol(getenv("WINDOW")), credit = 0;
+	int wanted = 0, size;
+	while (!wanted) {
+		must((size = zmq_recv(pub, want, sizeof want, 0)) > 0, "subscription");
+		wanted = want[0] == 1 && (size_t)size - 1 == frame_size[0] && !memcmp(want + 1, frame[0], frame_size[0]);
+	}
+	for (long i = 0; i < n || credit < n / 512 * 512; i += i < n) {
+		while (i >= credit + ahead || (i == n && credit < n / 512 * 512)) {
+			for (int part = 0; part < 4; part++)
+				must(zmq_recv(sub, want, sizeof want, 0) >= 0, "credit");
+			credit += 512;
+		}
+		if (i < n)
+			send_frames(pub, i);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	void *ctx = zmq_ctx_new();
 	int one = 1;
-	must(argc == 4, "arguments");
+	must(argc == 4 || (argc == 5 && !strcmp(argv[1], "frames")), "arguments");
 	if (!strcmp(argv[1], "push")) {
 		void *s = open_socket(ctx, ZMQ_PUSH, 0);
 		must(zmq_connect(s, argv[2]) == 0, "connect");
@@ -112,6 +166,22 @@ int main(int argc, char **argv)
 		must(zmq_setsockopt(s, ZMQ_SUBSCRIBE, "zeek.", 5) == 0, "subscribe");
 		must(zmq_connect(s, argv[2]) == 0, "connect");
 		receive_all(s, atol(argv[3]));
+		zmq_close(s);
+	} else if (!strcmp(argv[1], "frames")) {
+		void *pub = open_socket(ctx, ZMQ_XPUB, 0), *sub = open_socket(ctx, ZMQ_SUB, 0);
+		read_frames();
+		zmq_setsockopt(pub, ZMQ_XPUB_NODROP, &one, sizeof one);
+		must(zmq_setsockopt(sub, ZMQ_SUBSCRIBE, "bench.credit", 12) == 0, "subscribe");
+		must(zmq_connect(sub, argv[3]) == 0 && zmq_connect(pub, argv[2]) == 0, "connect");
+		publish_frames(pub, sub, atol(argv[4]));
+		zmq_close(pub);
+		zmq_close(sub);
+	} else if (!strcmp(argv[1], "batches")) {
+		void *s = open_socket(ctx, ZMQ_PUSH, 0);
+		read_frames();
+		must(zmq_connect(s, argv[2]) == 0, "connect");
+		for (long i = 0; i < atol(argv[3]); i++)
+			send_frames(s, i);
 		zmq_close(s);
 	} else if (!strcmp(argv[1], "proxy")) {
 		int threads = 2;

@@ -44,3 +44,15 @@ func TestHeld(t *testing.T) {
 		t.Errorf("%d bytes are held behind the end, %d connections were shed", s.held, shed)
 	}
 }
+
+// A connection that is not read any further holds nothing of either side.
+func TestShed(t *testing.T) {
+	a := factory(1000, func() Handler { return deaf{} }).New(value.ProtoTCP).(*mqtt)
+	rec := &analyzertest.Recorder{Quiet: true}
+	for _, orig := range []bool{true, false} {
+		a.Deliver(rec, orig, append([]byte{0x10, 0xff, 0xff, 0x03}, make([]byte, 600)...))
+	}
+	if !a.shed || a.s.held != 0 {
+		t.Errorf("shed %t, %d bytes are held", a.shed, a.s.held)
+	}
+}

@@ -205,7 +205,8 @@ func (a *mqtt) Deliver(c analyzer.Conn, orig bool, data []byte) {
 			n := min(need, len(data))
 			if a.s.held+n > a.s.most {
 				a.shed = true
-				a.drop(s)
+				a.drop(&a.sides[0])
+				a.drop(&a.sides[1])
 				limited(c)
 				return
 			}

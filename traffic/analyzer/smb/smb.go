@@ -3,7 +3,7 @@
 //
 // It stands between flow, which hands it the bytes of a connection, and the table
 // of files. It owns, per connection, one message of each side that is not yet
-// complete, and what is open. It writes no log and reads neither SMB 1 nor what
+// complete, all of them bounded, and what is open. It writes no log and reads neither SMB 1 nor what
 // is encrypted; of the authentication it only says by which name it goes.
 //
 // Sources: MS-SMB2, RFC 1002 (framing); what is one file, and what confirms, is
@@ -13,7 +13,6 @@ package smb
 import (
 	"bytes"
 	"encoding/binary"
-	"slices"
 
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
@@ -38,12 +37,20 @@ const (
 	// buffer with them.
 	maxFree = 32
 	keepBuf = 64 << 10
+	// maxHeld is how many bytes of incomplete messages a worker holds. One that
+	// would need more is given up.
+	maxHeld = 256 << 20
+	// minBuf is the smallest buffer.
+	minBuf = 512
 )
 
 // Factory returns the factory of one worker; it and all its analyzers are used by
 // one goroutine. Content goes to table.
-func Factory(table *files.Table) analyzer.Factory {
-	s := &shared{files: table}
+func Factory(table *files.Table) analyzer.Factory { return factory(maxHeld, table) }
+
+// factory is Factory with a limit of its own.
+func factory(most int, table *files.Table) analyzer.Factory {
+	s := &shared{files: table, most: most}
 	return analyzer.Factory{
 		Name:       Name,
 		Ports:      []analyzer.Port{{Num: 139, Proto: value.ProtoTCP}, {Num: 445, Proto: value.ProtoTCP}},
@@ -65,6 +72,9 @@ func Factory(table *files.Table) analyzer.Factory {
 type shared struct {
 	files *files.Table
 	free  []*smb
+	held  int    // bytes of all buffers
+	most  int    // at most
+	spare []byte // the last large one, for whom needs one next
 }
 
 // smb is the analyzer of one connection.
@@ -110,10 +120,14 @@ func (a *smb) Deliver(c analyzer.Conn, orig bool, data []byte) {
 			a.lost(c, "a message that is too long")
 			return
 		}
-		if room := min(need, keepBuf); cap(a.buf[n]) < room {
-			a.buf[n] = slices.Grow(a.buf[n], room-len(a.buf[n]))
-		}
 		k := min(need-len(a.buf[n]), len(data))
+		if !a.grow(n, k, need) {
+			if l, ok := c.(analyzer.Limiter); ok {
+				l.LimitReached()
+			}
+			a.resync()
+			return
+		}
 		a.buf[n], data = append(a.buf[n], data[:k]...), data[k:]
 		b := a.buf[n]
 		if len(b) < need || need == framing && length(b) > 0 {
@@ -123,7 +137,42 @@ func (a *smb) Deliver(c analyzer.Conn, orig bool, data []byte) {
 		if !a.message(c, orig, b) {
 			return
 		}
+		a.shrink(n)
 	}
+}
+
+// grow makes room for k more bytes of a message of need bytes: as much as has
+// come, not as a header promises. It reports false if too much is held.
+func (a *smb) grow(n, k, need int) bool {
+	b := a.buf[n]
+	if len(b)+k <= cap(b) {
+		return true
+	}
+	size := max(len(b)+k, min(need, 2*cap(b)), minBuf)
+	if size > keepBuf && size <= cap(a.spare) {
+		a.buf[n] = append(a.spare[:0], b...)
+		a.held -= cap(b)
+		a.spare = nil
+		return true
+	}
+	if a.held += size - cap(b); a.held > a.most {
+		a.held -= size - cap(b)
+		return false
+	}
+	a.buf[n] = append(make([]byte, 0, size), b...)
+	return true
+}
+
+// shrink empties a buffer, and gives it away if it is large.
+func (a *smb) shrink(n int) {
+	b := a.buf[n][:0]
+	if a.buf[n] = b; cap(b) <= keepBuf {
+		return
+	}
+	if a.buf[n] = nil; cap(b) > cap(a.spare) {
+		b, a.spare = a.spare, b
+	}
+	a.held -= cap(b)
 }
 
 // search looks for the beginning of a message, and returns what follows the bytes
@@ -148,7 +197,9 @@ func (a *smb) search(n int, data []byte) []byte {
 		a.synced[n] = true
 		return data[i:]
 	}
-	a.buf[n] = append(a.buf[n], data[max(0, len(data)-size+1):]...)
+	if a.grow(n, size, minBuf) {
+		a.buf[n] = append(a.buf[n], data[max(0, len(data)-size+1):]...)
+	}
 	return nil
 }
 
@@ -185,7 +236,8 @@ func (a *smb) lost(c analyzer.Conn, reason string) {
 
 func (a *smb) resync() {
 	for n := range a.buf {
-		a.buf[n], a.synced[n] = a.buf[n][:0], false
+		a.shrink(n)
+		a.synced[n] = false
 	}
 }
 
@@ -245,14 +297,17 @@ func (a *smb) Gap(analyzer.Conn, bool, uint64) { a.resync() }
 
 // End implements analyzer.Analyzer.
 func (a *smb) End(analyzer.Conn) {
-	for n, b := range a.buf {
-		if a.buf[n] = b[:0]; cap(b) > keepBuf {
-			a.buf[n] = nil
-		}
+	for n := range a.buf {
+		a.shrink(n)
 	}
 	a.synced, a.messages = [2]bool{}, 0
 	a.clear()
 	if len(a.free) < maxFree {
 		a.free = append(a.free, a)
+		return
+	}
+	for n := range a.buf {
+		a.held -= cap(a.buf[n])
+		a.buf[n] = nil
 	}
 }

@@ -109,7 +109,7 @@ func (a *smb) command(c analyzer.Conn, orig bool, h *header, b []byte) bool {
 	r := s.pending[h.message]
 	if r == nil {
 		r = &request{file: &file{}}
-		if orig || h.status == statusPending {
+		if orig || h.status == statusPending && len(s.pending) < maxPending {
 			s.pending[h.message] = r
 		}
 	}

@@ -281,7 +281,7 @@ func (f *File) gap(off, n uint64) {
 func (f *File) end() {
 	if f.order != nil {
 		f.flush()
-		f.t.stats.ReassemblyBytes -= f.order.held
+		f.t.stats.ReassemblyBytes -= f.order.held + len(f.order.blocks)*blockCost
 	}
 	f.full()
 	for i := 0; i < len(f.analyzers); i++ {

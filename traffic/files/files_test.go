@@ -262,6 +262,30 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// Pieces of one byte take no more memory than the limit says.
+func TestTinyPieces(t *testing.T) {
+	cfg := Default()
+	cfg.ReassemblyTotal = 100_000
+	tab := New(cfg, &log{})
+	blocks := 0
+	for i := range 10 {
+		c, r := newLink("C1", uint16(i)), Ref{}
+		c.name = fmt.Sprint(i)
+		for n := range uint64(1000) {
+			tab.DataAt(c, c.side(), &r, 10+2*n, []byte("x"))
+		}
+		blocks += len(tab.deref(&r).order.blocks)
+	}
+	const each = 32 + 8 // a block and the least that holds its bytes
+	if blocks*each > cfg.ReassemblyTotal || tab.Stats().ShedBlocks == 0 {
+		t.Errorf("%d pieces wait, which take %d bytes", blocks, blocks*each)
+	}
+	tab.Finish(2000)
+	if s := tab.Stats(); s.ReassemblyBytes != 0 {
+		t.Errorf("left behind: %+v", s)
+	}
+}
+
 func FuzzOffsets(f *testing.F) {
 	f.Add([]byte{0, 0, 5, 1, 0, 5, 2, 3, 4, 3, 0, 0})
 	f.Add([]byte{1, 9, 9, 1, 1, 1, 2, 0, 255, 1, 30, 30, 2, 1, 7})

@@ -18,6 +18,10 @@ type order struct {
 // maxBlocks is how many pieces of one file may wait.
 const maxBlocks = 1 << 12
 
+// blockCost is what a piece takes besides its bytes; the limit of all files counts
+// it, or pieces of one byte would take many times what it allows.
+const blockCost = 48
+
 // block is a run of bytes that came before its time.
 type block struct {
 	from uint64
@@ -68,12 +72,12 @@ func (f *File) newBlock(off uint64, data []byte) {
 // keep stores a block at place i, if limits allow.
 func (f *File) keep(i int, off uint64, data []byte) bool {
 	o, t := f.order, f.t
-	if len(o.blocks) >= maxBlocks || t.stats.ReassemblyBytes+len(data) > t.cfg.ReassemblyTotal {
+	if len(o.blocks) >= maxBlocks || t.stats.ReassemblyBytes+len(data)+blockCost > t.cfg.ReassemblyTotal {
 		t.stats.ShedBlocks++
 		return false
 	}
 	o.held += len(data)
-	t.stats.ReassemblyBytes += len(data)
+	t.stats.ReassemblyBytes += len(data) + blockCost
 	o.blocks = slices.Insert(o.blocks, i, block{off, slices.Clone(data)})
 	return true
 }
@@ -146,7 +150,7 @@ func (f *File) trim(to uint64) uint64 {
 			missing += to - b.to()
 		}
 		o.held -= len(b.data)
-		f.t.stats.ReassemblyBytes -= len(b.data)
+		f.t.stats.ReassemblyBytes -= len(b.data) + blockCost
 		n++
 	}
 	o.blocks = slices.Delete(o.blocks, 0, n)

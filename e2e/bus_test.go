@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -100,7 +99,7 @@ func (m *member) line() string {
 			m.t.Fatalf("%s: %v: %s", m.name, a.err, m.err.String())
 		}
 		return a.s
-	case <-time.After(40 * time.Second):
+	case <-time.After(patience):
 		m.t.Fatalf("%s says nothing", m.name)
 		return ""
 	}
@@ -137,26 +136,6 @@ func (m *member) leave() {
 	if !m.cmd.ProcessState.Success() {
 		m.t.Errorf("%s: %s", m.name, m.cmd.ProcessState)
 	}
-}
-
-// freePorts finds two ports that follow each other.
-func freePorts(t testing.TB) int {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := l.Addr().(*net.TCPAddr).Port
-		next, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p+1))
-		l.Close()
-		if err == nil {
-			next.Close()
-			return p
-		}
-	}
-	t.Fatal("no two ports are free")
-	return 0
 }
 
 // booksOf reads the newest ledger of a load.

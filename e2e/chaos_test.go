@@ -50,7 +50,7 @@ func TestChaos(t *testing.T) {
 				time.Sleep(time.Duration(r.Int64N(int64(pace / 4))))
 				killed = append(killed, c.blow(r, nodes, begin)...)
 			}
-			code := c.Wait(time.Minute)
+			code := c.Wait()
 			b := c.books(packets)
 			if slices.ContainsFunc(killed, func(n string) bool { return strings.HasPrefix(n, "worker") }) {
 				for path := range want {

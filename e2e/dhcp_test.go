@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 )
 
 // dhcpCapture writes a capture of n hosts that each get an address from a server
@@ -86,7 +85,7 @@ func TestDHCPOnTheManager(t *testing.T) {
 	for _, w := range []string{"1", "4"} {
 		c := NewCluster(t, bin)
 		c.Read(file, "-C", "--seed", "e2e", "-W", w)
-		if code := c.Wait(time.Minute); code != 0 {
+		if code := c.Wait(); code != 0 {
 			t.Fatalf("up --read -W %s: exit code %d:\n%s", w, code, c.Output())
 		}
 		if d := Differ(want, c.rows("dhcp").Sorted()); d != "" {

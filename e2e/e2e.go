@@ -26,6 +26,7 @@ import (
 
 	"github.com/picket-nsm/picket/host/status"
 	"github.com/picket-nsm/picket/host/supervisor"
+	"github.com/picket-nsm/picket/internal/ledger"
 )
 
 // Env is the variable that asks for the long variants: more rounds, all traces.
@@ -114,16 +115,20 @@ func (c *Cluster) Read(capture string, args ...string) {
 	c.Up(append([]string{"--read", capture}, args...)...)
 }
 
+// patience is how long to wait for what takes seconds at most: only what hangs
+// takes longer, on a busy machine too.
+const patience = 2 * time.Minute
+
 // AwaitStarted waits until all nodes have started.
 func (c *Cluster) AwaitStarted() {
 	c.T.Helper()
-	c.Await("all nodes have started", 30*time.Second)
+	c.Await("all nodes have started")
 }
 
 // Await waits until the command has printed a text.
-func (c *Cluster) Await(text string, limit time.Duration) {
+func (c *Cluster) Await(text string) {
 	c.T.Helper()
-	for end := time.Now().Add(limit); !strings.Contains(c.Output(), text); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); !strings.Contains(c.Output(), text); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) || c.Ended() && !strings.Contains(c.Output(), text) {
 			c.T.Fatalf("picket up has not said %q; it said:\n%s", text, c.Output())
 		}
@@ -140,15 +145,34 @@ func (c *Cluster) Ended() bool {
 	}
 }
 
+// AwaitRecords waits until a run is in its middle: packets were analyzed and
+// records of connections produced.
+func (c *Cluster) AwaitRecords() {
+	c.T.Helper()
+	under := func() bool {
+		s := c.Status()
+		var conns uint64
+		for _, n := range s.Nodes {
+			conns += n.Counters[ledger.Produced("conn")]
+		}
+		return conns > 0 && s.Totals.Analyzed > 0
+	}
+	for end := time.Now().Add(patience); !under(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) || c.Ended() {
+			c.T.Fatalf("no connection was logged in the middle of the run; picket up said:\n%s", c.Output())
+		}
+	}
+}
+
 // Wait waits for the command's end and returns its exit code, -1 where a signal
 // ended it.
-func (c *Cluster) Wait(limit time.Duration) int {
+func (c *Cluster) Wait() int {
 	c.T.Helper()
 	select {
 	case <-c.done:
 		return c.cmd.ProcessState.ExitCode()
-	case <-time.After(limit):
-		c.T.Fatalf("picket up has not ended in %s; it said:\n%s", limit, c.Output())
+	case <-time.After(patience):
+		c.T.Fatalf("picket up has not ended in %s; it said:\n%s", patience, c.Output())
 		return -1
 	}
 }
@@ -254,7 +278,7 @@ func (c *Cluster) clean() {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
-	for end := time.Now().Add(5 * time.Second); len(c.Processes()) > 0 && time.Now().Before(end); {
+	for end := time.Now().Add(patience); len(c.Processes()) > 0 && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	files, _ := filepath.Glob(filepath.Join(c.Spool, "*", "stderr.log*"))

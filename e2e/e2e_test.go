@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/picket-nsm/picket/internal/ledger"
 	"github.com/picket-nsm/picket/internal/testenv"
@@ -198,7 +197,7 @@ func TestSameRows(t *testing.T) {
 			for _, w := range []int{1, 2, 4} {
 				c := NewCluster(t, bin)
 				c.Read(file, "-W", strconv.Itoa(w), "--seed", "e2e")
-				if code := c.Wait(time.Minute); code != 0 {
+				if code := c.Wait(); code != 0 {
 					t.Errorf("up --read -W %d: exit code %d:\n%s", w, code, c.Output())
 				}
 				for path := range want {
@@ -222,7 +221,7 @@ func TestSeveralLoggers(t *testing.T) {
 	want := read(t, bin, file, 1, "--seed", "e2e")
 	c := NewCluster(t, bin)
 	c.Read(file, "-W", "2", "-L", "2", "-P", "2", "--seed", "e2e")
-	if code := c.Wait(time.Minute); code != 0 {
+	if code := c.Wait(); code != 0 {
 		t.Errorf("exit code %d:\n%s", code, c.Output())
 	}
 	for path := range want {

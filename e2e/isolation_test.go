@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 // pauseTime is for how long a node is stopped: three seconds, ten for the long
@@ -39,7 +41,7 @@ func TestStoppedNode(t *testing.T) {
 	file, _ := capture(t, mix())
 	for _, kind := range []string{"nats", "zeromq"} {
 		t.Run(kind, func(t *testing.T) {
-			port := freePorts(t)
+			port := testenv.Ports(t, 2)
 			c := NewCluster(t, bin)
 			var conf, url string
 			var env []string
@@ -52,7 +54,7 @@ func TestStoppedNode(t *testing.T) {
 				}
 				conf = fmt.Sprintf("[cluster]\nname = \"bench\"\n[bus]\nurl = %q\nuser = \"node\"\ntoken_file = %q\n", url, secret)
 			} else {
-				conf = fmt.Sprintf("[bus]\nbackend = \"zeromq\"\n[bus.zeromq]\nxpub = \"tcp://127.0.0.1:%d\"\nxsub = \"tcp://127.0.0.1:%d\"\nport = %d\n", port, port+1, freePorts(t))
+				conf = fmt.Sprintf("[bus]\nbackend = \"zeromq\"\n[bus.zeromq]\nxpub = \"tcp://127.0.0.1:%d\"\nxsub = \"tcp://127.0.0.1:%d\"\nport = %d\n", port, port+1, testenv.Ports(t, 2))
 				url = fmt.Sprintf("tcp://127.0.0.1:%d,tcp://127.0.0.1:%d", port, port+1)
 			}
 			name := filepath.Join(c.Dir, "picket.toml")
@@ -118,7 +120,7 @@ func TestStoppedNode(t *testing.T) {
 			for victim, topic := range map[string]string{"worker-1": "worker", "logger-1": "logger", "proxy-1": "proxy", "manager": "manager"} {
 				topic = "zeek.cluster." + topic
 				var got, lost, unheard uint64
-				for end := time.Now().Add(20 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+				for end := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
 					n := c.Node(victim).Counters
 					got, lost, unheard = n["events.delivered."+topic], n["events.lost."+topic], n["events.unheard."+topic]
 					if got+lost+unheard == sent[topic] || time.Now().After(end) {
@@ -140,7 +142,7 @@ func TestStoppedNode(t *testing.T) {
 			if _, code := c.Picket("stop"); code != 0 {
 				t.Errorf("picket stop: exit code %d", code)
 			}
-			c.Wait(time.Minute)
+			c.Wait()
 			ear.leave()
 			probe.leave()
 		})

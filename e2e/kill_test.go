@@ -20,6 +20,13 @@ import (
 // is how often a worker notes how many it has open.
 const slack = 512
 
+// A capture is read for so long: several times what a test does meanwhile takes;
+// and where the test ends the reading itself.
+const (
+	long    = "12s"
+	endless = "3m"
+)
+
 // exitPartial is the exit code of a run that lost something.
 const exitPartial = 4
 
@@ -61,7 +68,7 @@ func TestKillNode(t *testing.T) {
 					}
 					c = NewCluster(t, bin)
 				}
-				code := c.Wait(time.Minute)
+				code := c.Wait()
 				b := c.books(packets)
 				for _, v := range x.victims {
 					if !strings.Contains(c.Output(), v+": killed by signal 9") {
@@ -110,7 +117,7 @@ func (c *Cluster) killed(rnd *rand.Rand, pace time.Duration, victims, args []str
 		for end := time.Now().Add(10 * time.Second); !c.Signal(v, syscall.SIGKILL); time.Sleep(5 * time.Millisecond) {
 			// It may be on its way back from its last death.
 			if c.Ended() || strings.Contains(c.Output(), v+": done") || time.Now().After(end) {
-				c.Wait(time.Minute)
+				c.Wait()
 				return false
 			}
 		}
@@ -127,12 +134,12 @@ func TestKillSupervisor(t *testing.T) {
 	t.Run("adopt", func(t *testing.T) {
 		t.Parallel()
 		c := NewCluster(t, bin)
-		args := []string{"--seed", "e2e", "--pace", "3s"}
+		args := []string{"--seed", "e2e", "--pace", long}
 		c.Read(file, args...)
 		c.AwaitStarted()
 		before := c.Processes()
 		kill(t, c.Supervisor(), syscall.SIGKILL)
-		c.Wait(5 * time.Second)
+		c.Wait()
 		s := c.Status()
 		if s.Supervisor.Alive || s.Phase != "orphaned" {
 			t.Errorf("status says that the supervisor is alive: %v, phase %s", s.Supervisor.Alive, s.Phase)
@@ -143,13 +150,13 @@ func TestKillSupervisor(t *testing.T) {
 			}
 		}
 		c.Read(file, args...)
-		c.Await("worker-1: adopted", 10*time.Second)
+		c.Await("worker-1: adopted")
 		for name, pids := range c.Processes() {
 			if !slices.Equal(pids, before[name]) {
 				t.Errorf("%s: pids %v, before %v", name, pids, before[name])
 			}
 		}
-		if code := c.Wait(time.Minute); code != 0 {
+		if code := c.Wait(); code != 0 {
 			t.Errorf("exit code %d", code)
 		}
 		c.books(packets)
@@ -162,19 +169,22 @@ func TestKillSupervisor(t *testing.T) {
 	t.Run("a node dies meanwhile", func(t *testing.T) {
 		t.Parallel()
 		c := NewCluster(t, bin)
-		args := []string{"--seed", "e2e", "--pace", "3s"}
+		args := []string{"--seed", "e2e", "--pace", long}
 		c.Read(file, args...)
 		c.AwaitStarted()
 		pid := c.Node("logger-1").PID
 		kill(t, c.Supervisor(), syscall.SIGKILL)
-		c.Wait(5 * time.Second)
+		c.Wait()
 		kill(t, pid, syscall.SIGKILL)
-		time.Sleep(200 * time.Millisecond)
-		if n := c.Node("logger-1"); n.State != "gone" {
-			t.Errorf("logger-1 is %s", n.State)
+		for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+			if n := c.Node("logger-1"); n.State == "gone" {
+				break
+			} else if time.Now().After(end) {
+				t.Fatalf("logger-1 is %s", n.State)
+			}
 		}
 		c.Read(file, args...)
-		if code := c.Wait(time.Minute); code != 0 {
+		if code := c.Wait(); code != 0 {
 			t.Errorf("exit code %d", code)
 		}
 		c.books(packets)
@@ -191,10 +201,10 @@ func TestKillSupervisor(t *testing.T) {
 		c.Read(file, args...)
 		c.AwaitStarted()
 		kill(t, c.Supervisor(), syscall.SIGKILL)
-		c.Wait(5 * time.Second)
+		c.Wait()
 		time.Sleep(2 * time.Second)
 		c.Read(file, args...)
-		if code := c.Wait(time.Minute); code != 0 {
+		if code := c.Wait(); code != 0 {
 			t.Errorf("exit code %d", code)
 		}
 		c.books(packets)
@@ -207,11 +217,11 @@ func TestKillSupervisor(t *testing.T) {
 	t.Run("stop", func(t *testing.T) {
 		t.Parallel()
 		c := NewCluster(t, bin)
-		c.Read(file, "--seed", "e2e", "--pace", "20s")
+		c.Read(file, "--seed", "e2e", "--pace", endless)
 		c.AwaitStarted()
-		time.Sleep(time.Second)
+		c.AwaitRecords()
 		kill(t, c.Supervisor(), syscall.SIGKILL)
-		c.Wait(5 * time.Second)
+		c.Wait()
 		if out, code := c.Picket("stop"); code != 0 {
 			t.Errorf("picket stop: exit code %d: %s", code, out)
 		}
@@ -224,10 +234,10 @@ func TestKillSupervisor(t *testing.T) {
 	t.Run("another up", func(t *testing.T) {
 		t.Parallel()
 		c := NewCluster(t, bin)
-		c.Read(file, "--seed", "e2e", "--pace", "20s")
+		c.Read(file, "--seed", "e2e", "--pace", endless)
 		c.AwaitStarted()
 		kill(t, c.Supervisor(), syscall.SIGKILL)
-		c.Wait(5 * time.Second)
+		c.Wait()
 		c.Read(file, "--seed", "other", "-W", "3", "--pace", "2s")
 		for !c.Ended() {
 			for name, pids := range c.Processes() {
@@ -255,14 +265,14 @@ func TestSecondUp(t *testing.T) {
 	t.Parallel()
 	file, packets := capture(t, mix())
 	c := NewCluster(t, bin)
-	c.Read(file, "--pace", "1s")
+	c.Read(file, "--pace", long) // not over before the other has looked
 	c.AwaitStarted()
 	d := *c
 	d.Read(file)
-	if code := d.Wait(10 * time.Second); code != 1 || !strings.Contains(d.Output(), "picket status") {
+	if code := d.Wait(); code != 1 || !strings.Contains(d.Output(), "picket status") {
 		t.Errorf("exit code %d: %s", code, d.Output())
 	}
-	if code := c.Wait(time.Minute); code != 0 {
+	if code := c.Wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	c.books(packets)
@@ -274,7 +284,7 @@ func TestStatusOfHanging(t *testing.T) {
 	t.Parallel()
 	file, packets := capture(t, mix())
 	c := NewCluster(t, bin)
-	c.Read(file, "--pace", "4s")
+	c.Read(file, "--pace", "25s") // as long as four looks may take
 	c.AwaitStarted()
 	pids := map[string]int{"supervisor": c.Supervisor()}
 	for _, n := range c.Status().Nodes {
@@ -295,7 +305,7 @@ func TestStatusOfHanging(t *testing.T) {
 		}
 		kill(t, pids[victim], syscall.SIGCONT)
 	}
-	if code := c.Wait(time.Minute); code != 0 {
+	if code := c.Wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	c.books(packets)
@@ -310,9 +320,9 @@ func TestStopDrains(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			c := NewCluster(t, bin)
-			c.Read(file, "--pace", "8s", "-W", "3", "-L", "2")
+			c.Read(file, "--pace", endless, "-W", "3", "-L", "2")
 			c.AwaitStarted()
-			time.Sleep(1500 * time.Millisecond)
+			c.AwaitRecords()
 			if how == "stop" {
 				if out, code := c.Picket("stop"); code != 0 {
 					t.Errorf("picket stop: exit code %d: %s", code, out)
@@ -320,7 +330,7 @@ func TestStopDrains(t *testing.T) {
 			} else {
 				kill(t, c.Supervisor(), syscall.SIGINT)
 			}
-			if code := c.Wait(20 * time.Second); code != 0 {
+			if code := c.Wait(); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
 			b := NewBooks(c.Status())
@@ -341,7 +351,7 @@ func TestStopDeadline(t *testing.T) {
 		flows int
 		pace  string
 	}{
-		"in the middle": {4000, "20s"},
+		"in the middle": {4000, endless},
 		"queues full":   {300_000, "0s"},
 	} {
 		if x.flows > 100_000 && !Long() {
@@ -358,7 +368,7 @@ func TestStopDeadline(t *testing.T) {
 			c.Read(file, "-c", conf, "--pace", x.pace)
 			c.AwaitStarted()
 			if x.pace != "0s" {
-				time.Sleep(time.Second)
+				c.AwaitRecords()
 			}
 			c.Signal("logger-1", syscall.SIGSTOP)
 			time.Sleep(time.Second)
@@ -367,7 +377,7 @@ func TestStopDeadline(t *testing.T) {
 			if took := time.Since(begin); code != exitPartial || took > 45*time.Second {
 				t.Errorf("picket stop: exit code %d after %s: %s", code, took, out)
 			}
-			if code := c.Wait(10 * time.Second); code != exitPartial {
+			if code := c.Wait(); code != exitPartial {
 				t.Errorf("exit code %d", code)
 			}
 			if !strings.Contains(c.Output(), "logger-1 did not end within 3s and was killed") {

@@ -86,7 +86,7 @@ func TestLiveFTP(t *testing.T) {
 	if out, code := c.Picket("stop"); code != 0 {
 		t.Errorf("picket stop: exit code %d: %s", code, out)
 	}
-	c.Wait(30 * time.Second)
+	c.Wait()
 
 	column := func(r *Rows, line, name string) string {
 		return strings.Split(line, "\t")[slices.Index(r.Fields, name)]
@@ -125,7 +125,7 @@ func TestLiveFTP(t *testing.T) {
 
 func waitFor(t *testing.T, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it did not come")
 		}

@@ -9,7 +9,7 @@ spool=$(mktemp -d)
 trap 'rm -rf "$spool"' EXIT
 echo "+ $cmd"
 rc=0
-out=$(timeout 240 $cmd --spool "$spool" -o "$spool/logs" 2>&1) || rc=$?
+out=$(timeout 900 $cmd --spool "$spool" -o "$spool/logs" 2>&1) || rc=$?
 [ "$rc" = 0 ] || { echo "$out"; echo "exit status $rc"; exit 1; }
 echo "$out" | tail -25
 for log in conn dns cluster; do

@@ -11,7 +11,7 @@ cd "$work"
 # A port that nobody listens on.
 port=4222
 while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
-PICKET="$work/picket" PICKET_READ="$root/docs/demo.pcap" PICKET_PORT=$port PICKET_WORKERS=3 timeout 120 "$root/docs/examples/supervisor.sh"
+PICKET="$work/picket" PICKET_READ="$root/docs/demo.pcap" PICKET_PORT=$port PICKET_WORKERS=3 timeout 600 "$root/docs/examples/supervisor.sh"
 "$work/picket" read --no-checksums -o "$work/read" "$root/docs/demo.pcap" >/dev/null 2>&1
 # Rows without their UIDs, which are by chance here.
 rows() { grep -v '^#' "$1" | cut -f1,3-6 | sort; }
@@ -46,7 +46,7 @@ rm -rf spool
 PICKET="$work/picket" PICKET_INTERFACE=vb PICKET_WORKERS=3 PICKET_LOGGERS=2 \
   ip netns exec "$b" "$root/docs/examples/supervisor.sh" &
 script=$!
-for _ in $(seq 200); do # until the workers capture
+for _ in $(seq 1200); do # until the workers capture
   [ "$(ip netns exec "$b" cat /proc/net/packet | grep -c ' 0003 ')" = 3 ] && break
   sleep 0.1
 done

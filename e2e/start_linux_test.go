@@ -62,7 +62,7 @@ func starts(b *testing.B, bin string, wrap func(*exec.Cmd) *exec.Cmd, ring int64
 		if _, code := c.Picket("stop"); code != 0 {
 			b.Errorf("picket stop: exit code %d", code)
 		}
-		c.Wait(30 * time.Second)
+		c.Wait()
 	}
 	slices.Sort(took)
 	b.ReportMetric(0, "ns/op") // of no use here: most of it is waiting

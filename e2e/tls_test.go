@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/picket-nsm/picket/internal/testenv"
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
@@ -122,7 +121,7 @@ func TestCertificatesOnce(t *testing.T) {
 	}
 	c := NewCluster(t, bin)
 	c.Read(file, "-C", "--seed", "e2e", "-W", "4", "-P", "2")
-	if code := c.Wait(time.Minute); code != 0 {
+	if code := c.Wait(); code != 0 {
 		t.Fatalf("up --read -W 4: exit code %d:\n%s", code, c.Output())
 	}
 	if d := Differ(ssl, c.rows("ssl").Sorted()); d != "" {

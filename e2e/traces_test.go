@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/picket-nsm/picket/internal/testenv"
 )
@@ -71,7 +70,7 @@ func TestSameRowsOfTraces(t *testing.T) {
 			}
 			c := NewCluster(t, bin)
 			c.Read(file, "-C", "--seed", "e2e", "-W", "3", "-P", "2")
-			c.Wait(time.Minute)
+			c.Wait()
 			for _, path := range []string{"conn", "dns", "ssl"} {
 				if d := Differ(want[path].Sorted(), c.rows(path).Sorted()); d != "" {
 					t.Errorf("%s.log of up --read -W 3: %s", path, d)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/picket-nsm/picket/internal/natsd"
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 // TestEventsSettle: nodes that publish to each other are killed, stopped, drowned
@@ -32,7 +33,7 @@ type life struct {
 }
 
 func settle(t *testing.T, kind string) {
-	port, dir := freePorts(t), t.TempDir()
+	port, dir := testenv.Ports(t, 2), t.TempDir()
 	hubQueue := []string{"BUSNODE_QUEUE=2000"}
 	hub := launch(t, hubQueue, "hub", kind, fmt.Sprint(port))
 	url := hub.line()
@@ -154,7 +155,7 @@ func settled(t *testing.T, dir string, now map[string]*life) {
 		return ok
 	}
 	// Announcements tell the last numbers; then all must be exact.
-	for end := time.Now().Add(25 * time.Second); !check(func(string, ...any) {}) && time.Now().Before(end); {
+	for end := time.Now().Add(patience); !check(func(string, ...any) {}) && time.Now().Before(end); {
 		time.Sleep(200 * time.Millisecond)
 	}
 	check(t.Errorf)

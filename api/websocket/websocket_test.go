@@ -191,7 +191,7 @@ type conn struct {
 	*ws.Conn
 }
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func (c *conn) send(text string) {
 	c.t.Helper()

@@ -24,7 +24,7 @@ import (
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // door opens a real door and returns its URL and how to close it.
 func door(t *testing.T, cfg websocket.Config) (url string, stop func()) {

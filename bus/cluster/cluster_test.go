@@ -20,6 +20,7 @@ import (
 	"github.com/picket-nsm/picket/bus/codec/brokerbin"
 	"github.com/picket-nsm/picket/bus/codec/brokerjson"
 	"github.com/picket-nsm/picket/internal/natsd"
+	"github.com/picket-nsm/picket/internal/testenv"
 	"github.com/picket-nsm/picket/zeek/event"
 	"github.com/picket-nsm/picket/zeek/layout"
 	"github.com/picket-nsm/picket/zeek/topic"
@@ -302,7 +303,7 @@ func TestSubscriptions(t *testing.T) {
 // TestOverNATS is the same cluster over a real server, which dies and comes back.
 func TestOverNATS(t *testing.T) {
 	users := []server.User{{Name: "node", Password: "secret"}}
-	s, err := server.Start(server.Options{Users: users})
+	s, err := server.Start(server.Options{Users: users, Port: testenv.Ports(t, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,7 +317,7 @@ func TestOverNATS(t *testing.T) {
 	}
 	all := func(live int) {
 		t.Helper()
-		for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 			ok := true
 			for _, n := range nodes {
 				ok = ok && len(n.Live(layout.None)) == live
@@ -369,7 +370,7 @@ func TestKilledServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	flush := func(s *sim) {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := s.driver.Flush(ctx); err != nil {
 			t.Fatal(err)
@@ -384,7 +385,7 @@ func TestKilledServer(t *testing.T) {
 		}
 	}
 	publish() // counting begins with the first event that arrives
-	for end := time.Now().Add(20 * time.Second); got.Load() == 0 && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); got.Load() == 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	for range 5 {
@@ -422,7 +423,7 @@ func TestKilledServer(t *testing.T) {
 		return n
 	}
 	settled := func() bool { return got.Load()+lost() == sent.Load() }
-	for end := time.Now().Add(20 * time.Second); !settled() && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); !settled() && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Logf("%d sent, %d arrived, %d lost, %d refused; again %d", sent.Load(), got.Load(), lost(), refused.Load(), rx.driver.Status().Dropped[backend.DropAgain])
@@ -470,7 +471,7 @@ func BenchmarkWorkerToWorker(b *testing.B) {
 // refused, and they are told of it, once.
 func TestAnotherCodec(t *testing.T) {
 	users := []server.User{{Name: "node", Password: "secret"}}
-	s, err := server.Start(server.Options{Users: users})
+	s, err := server.Start(server.Options{Users: users, Port: testenv.Ports(t, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -515,7 +516,7 @@ func TestAnotherCodec(t *testing.T) {
 				if !errors.Is(err, ErrRefused) || !regexp.MustCompile(want).MatchString(err.Error()) {
 					t.Errorf("got %v, want %s", err, want)
 				}
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("the node is not refused")
 			}
 			told := func() string {
@@ -525,7 +526,7 @@ func TestAnotherCodec(t *testing.T) {
 				return strings.Join(strangers, ", ")
 			}
 			const want = "a: c1 broker-json-v1, b: c1 broker-json-v1, c: "
-			for end := time.Now().Add(20 * time.Second); !strings.HasPrefix(told(), want) && time.Now().Before(end); {
+			for end := time.Now().Add(time.Minute); !strings.HasPrefix(told(), want) && time.Now().Before(end); {
 				time.Sleep(time.Millisecond)
 			}
 			time.Sleep(200 * time.Millisecond) // once only

@@ -73,18 +73,21 @@ func TestBrokerStatistics(t *testing.T) {
 	defer cancel()
 	subDone, done := make(chan error, 1), make(chan error, 1)
 	go func() { subDone <- sub.Run(ctx) }()
-	var out bytes.Buffer
+	out := &upRun{} // for its lock
 	brokerCtx, stop := context.WithCancel(context.Background())
 	defer stop()
 	go func() {
-		done <- runBroker(brokerCtx, b, false, true, 10*time.Millisecond, slog.New(slog.DiscardHandler), &out)
+		done <- runBroker(brokerCtx, b, false, true, 10*time.Millisecond, slog.New(slog.DiscardHandler), out)
 	}()
-	for end := time.Now().Add(10 * time.Second); b.Status().Proxy.BackendMessagesReceived == 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); b.Status().Proxy.BackendMessagesReceived == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the subscription does not come")
 		}
 	}
-	time.Sleep(100 * time.Millisecond)
+	lines := strings.Count(out.out(), "\n")
+	for end := time.Now().Add(patience); strings.Count(out.out(), "\n") < lines+2 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 	stop()
 	if err := <-done; err != nil {
 		t.Fatal(err)
@@ -93,12 +96,12 @@ func TestBrokerStatistics(t *testing.T) {
 	if err := <-subDone; err != nil {
 		t.Fatal(err)
 	}
-	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	if len(lines) < 2 {
-		t.Fatalf("%d lines", len(lines))
+	all := strings.Split(strings.TrimSpace(out.out()), "\n")
+	if len(all) < 2 {
+		t.Fatalf("%d lines", len(all))
 	}
 	seen := false
-	for _, line := range lines {
+	for _, line := range all {
 		var s brokerStats
 		if err := json.Unmarshal([]byte(line), &s); err != nil {
 			t.Fatal(err)
@@ -106,7 +109,7 @@ func TestBrokerStatistics(t *testing.T) {
 		seen = seen || s.Topics == 1 && len(s.Peers) == 1 && s.Peers[0].Side == "xpub" && s.Peers[0].Subscriptions == 1
 	}
 	if !seen {
-		t.Errorf("no line shows the subscriber:\n%s", out.String())
+		t.Errorf("no line shows the subscriber:\n%s", out.out())
 	}
 }
 

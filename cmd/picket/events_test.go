@@ -11,6 +11,7 @@ import (
 
 	"github.com/picket-nsm/picket/api/wsclient"
 	"github.com/picket-nsm/picket/host/status"
+	"github.com/picket-nsm/picket/internal/testenv"
 	"github.com/picket-nsm/picket/zeek/event"
 	"github.com/picket-nsm/picket/zeek/eventjson"
 	"github.com/picket-nsm/picket/zeek/value"
@@ -161,7 +162,7 @@ func TestDoorOfACluster(t *testing.T) {
 // A taken port costs the manager its door, not its life; when the port is free
 // the door opens.
 func TestDoorTaken(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", testenv.Ports(t, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +170,7 @@ func TestDoorTaken(t *testing.T) {
 	m := newMachine(t)
 	conf := m.file("c.toml", fmt.Sprintf("[api.websocket]\nlisten = %q\n", l.Addr()))
 	m.up("-c", conf, "--read", demo(t), "--pace", "120s")
-	want := fmt.Sprintf("open websocket api: %s is taken by picket.test, pid %d; give listen in [api.websocket] another port", l.Addr(), os.Getpid())
+	want := fmt.Sprintf("open websocket api: %s is taken by %s, pid %d; give listen in [api.websocket] another port", l.Addr(), filepath.Base(os.Args[0]), os.Getpid())
 	s := m.wait("the door is taken", func(s *status.Status) bool { return allReady(s) && len(webSocketDoors(s)) == 1 })
 	if got := webSocketDoors(s)[0]; got.URL != "" || !strings.HasPrefix(got.Trouble, want) {
 		t.Errorf("%+v, want %s", got, want)

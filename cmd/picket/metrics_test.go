@@ -15,11 +15,12 @@ import (
 
 	"github.com/picket-nsm/picket/api/telemetry"
 	"github.com/picket-nsm/picket/host/status"
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 // fetch gets a page; the status is 0 where nobody answers.
 func fetch(url string) (code int, text string) {
-	c := http.Client{Timeout: 5 * time.Second}
+	c := http.Client{Timeout: 20 * time.Second}
 	resp, err := c.Get(url)
 	if err != nil {
 		return 0, err.Error()
@@ -155,7 +156,7 @@ func second(_ int, text string) string { return text }
 // who has it is named; when it is free, the endpoint opens.
 func TestMetricsPortTaken(t *testing.T) {
 	m := newMachine(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", testenv.Ports(t, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,7 +110,7 @@ func TestRealZeek(t *testing.T) {
 		t.Run(c.backend+" "+c.door, func(t *testing.T) {
 			backend := c.backend
 			m := newMachine(t)
-			port := freePorts(t, 5)
+			port := testenv.Ports(t, 5)
 			xpub, xsub := fmt.Sprintf("tcp://127.0.0.1:%d", port), fmt.Sprintf("tcp://127.0.0.1:%d", port+1)
 			cfg := m.file("c.toml", fmt.Sprintf(`
 [cluster]
@@ -216,7 +216,7 @@ func TestRealZeekLogger(t *testing.T) {
 	for _, backend := range []string{"nats", "zeromq"} {
 		t.Run(backend, func(t *testing.T) {
 			m := newMachine(t)
-			port := freePorts(t, 6)
+			port := testenv.Ports(t, 6)
 			at := func(i int) string { return fmt.Sprintf("tcp://127.0.0.1:%d", port+i) }
 			cfg := m.file("c.toml", fmt.Sprintf(`
 [cluster]
@@ -288,7 +288,7 @@ func TestRealZeekHubDies(t *testing.T) {
 	golden := testenv.Shared(t, "golden", "log-batches", "mqtt")
 	frames := testenv.Frames(t, filepath.Join(golden, "batches.jsonl"))
 	m := newMachine(t)
-	port := freePorts(t, 5)
+	port := testenv.Ports(t, 5)
 	at := func(i int) string { return fmt.Sprintf("tcp://127.0.0.1:%d", port+i) }
 	cfg := m.file("c.toml", fmt.Sprintf(`
 [cluster]

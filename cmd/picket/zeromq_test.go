@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +13,7 @@ import (
 
 	natsserver "github.com/picket-nsm/picket/bus/backend/nats/server"
 	"github.com/picket-nsm/picket/host/status"
+	"github.com/picket-nsm/picket/internal/testenv"
 	"github.com/picket-nsm/picket/node"
 	"github.com/picket-nsm/picket/zeek/layout"
 )
@@ -77,7 +77,7 @@ func (m *machine) layout(workers string) *layout.Layout {
 	m.t.Helper()
 	o := layout.Default()
 	o.Workers = workers
-	o.Port = freePorts(m.t, 4)
+	o.Port = testenv.Ports(m.t, 4)
 	l, err := layout.Generate(o)
 	if err != nil {
 		m.t.Fatal(err)
@@ -89,7 +89,7 @@ func (m *machine) layout(workers string) *layout.Layout {
 // startBroker starts picket broker on two free ports.
 func (m *machine) startBroker(env []string) (xpub, xsub string) {
 	m.t.Helper()
-	port := freePorts(m.t, 2)
+	port := testenv.Ports(m.t, 2)
 	xpub, xsub = fmt.Sprintf("tcp://127.0.0.1:%d", port), fmt.Sprintf("tcp://127.0.0.1:%d", port+1)
 	m.startIn(filepath.Join(m.dir, "broker"), env, "broker", "--listen-xpub", xpub, "--listen-xsub", xsub)
 	return xpub, xsub
@@ -225,34 +225,6 @@ func TestZeroMQDoorOfALogger(t *testing.T) {
 			t.Errorf("%s: %v\n%s", name, err, text)
 		}
 	}
-}
-
-// freePorts finds n ports in a row that are free now.
-func freePorts(t *testing.T, n int) int {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		first := l.Addr().(*net.TCPAddr).Port
-		free := first+n < 65536
-		all := []net.Listener{l}
-		for i := 1; i < n && free; i++ {
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+i))
-			if free = err == nil; free {
-				all = append(all, l)
-			}
-		}
-		for _, l := range all {
-			l.Close()
-		}
-		if free {
-			return first
-		}
-	}
-	t.Fatal("no free ports")
-	return 0
 }
 
 // TestAnotherCodec: a node that is given another codec than the cluster ends, and

@@ -26,7 +26,7 @@ import (
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
-const aim = 20 * time.Second
+const aim = time.Minute
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()

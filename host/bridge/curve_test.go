@@ -70,9 +70,17 @@ func TestCurve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	_ = stranger.Run(ctx) // it tries again and again
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = stranger.Run(ctx) // it tries again and again
+	}()
+	eventually(t, "trouble", func() bool { return stranger.Status().Trouble != "" })
+	time.Sleep(500 * time.Millisecond)
+	cancel()
+	<-done
 	if s := stranger.Status(); s.Connected || s.Reconnects > 0 || s.Trouble == "" {
 		t.Errorf("a stranger: %+v", s)
 	}

@@ -3,7 +3,6 @@ package bridge
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -25,12 +24,7 @@ import (
 )
 
 func freePort(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "tcp://" + l.Addr().String()
+	return fmt.Sprintf("tcp://127.0.0.1:%d", testenv.Ports(t, 1))
 }
 
 // TestZeekWorkersLogs: what real workers sent goes from a libzmq PUSH through the

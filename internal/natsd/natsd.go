@@ -29,12 +29,7 @@ type Server struct {
 func New(t testing.TB, conf string) *Server {
 	t.Helper()
 	s := &Server{bin: testenv.NeedTool(t, "nats-server")}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.port = l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	s.port = testenv.Ports(t, 1)
 	s.conf = filepath.Join(t.TempDir(), "nats.conf")
 	if err := os.WriteFile(s.conf, fmt.Appendf(nil, "listen: 127.0.0.1:%d\n%s", s.port, conf), 0o600); err != nil {
 		t.Fatal(err)
@@ -56,7 +51,7 @@ func (s *Server) Start(t testing.TB) {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
 		if err == nil {
 			c.Close()
@@ -79,26 +74,15 @@ func (s *Server) Kill() {
 func Cluster(t testing.TB, n int) []*Server {
 	t.Helper()
 	bin := testenv.NeedTool(t, "nats-server")
-	ports := make([]int, 2*n)
-	var held []net.Listener
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		held, ports[i] = append(held, l), l.Addr().(*net.TCPAddr).Port
-	}
+	port := testenv.Ports(t, 2*n) // n for clients, n for the others
 	var routes []string
-	for _, p := range ports[n:] {
-		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", p))
-	}
-	for _, l := range held {
-		l.Close()
+	for i := range n {
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", port+n+i))
 	}
 	var all []*Server
 	for i := range n {
-		s := &Server{bin: bin, port: ports[i], conf: filepath.Join(t.TempDir(), "nats.conf")}
-		conf := fmt.Sprintf("listen: 127.0.0.1:%d\nserver_name: n%d\ncluster { name: picket, listen: 127.0.0.1:%d, routes: [%s] }\n", ports[i], i, ports[n+i], strings.Join(routes, ", "))
+		s := &Server{bin: bin, port: port + i, conf: filepath.Join(t.TempDir(), "nats.conf")}
+		conf := fmt.Sprintf("listen: 127.0.0.1:%d\nserver_name: n%d\ncluster { name: picket, listen: 127.0.0.1:%d, routes: [%s] }\n", port+i, i, port+n+i, strings.Join(routes, ", "))
 		if err := os.WriteFile(s.conf, []byte(conf), 0o600); err != nil {
 			t.Fatal(err)
 		}

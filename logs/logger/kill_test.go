@@ -88,7 +88,7 @@ func TestSIGKILL(t *testing.T) {
 
 // waitRunning waits until records flow: answers reach the worker's newest life.
 func waitRunning(dir string) {
-	for range 500 {
+	for range 6000 {
 		if r, err := ledger.Open(filepath.Join(dir, "worker-1")); err == nil {
 			s, err := r.Snapshot()
 			r.Close()
@@ -323,7 +323,7 @@ func childWorker(ctx context.Context, led *ledger.Ledger, dir string) error {
 		}
 	}
 	b.Flush()
-	drain, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	drain, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return net.ship.Drain(drain)
 }

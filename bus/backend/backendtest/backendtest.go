@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how long the kit waits for what must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Options ask for a driver that is special in some way.
 type Options struct {

@@ -209,7 +209,7 @@ func (k kit) cancel(t *testing.T) {
 	if err := n.Subscribe("b"); !errors.Is(err, backend.ErrClosed) {
 		t.Errorf("subscribe after Run: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := n.Flush(ctx); !errors.Is(err, backend.ErrClosed) {
 		t.Errorf("flush after Run: %v", err)

@@ -69,16 +69,21 @@ func TestExternalTLS(t *testing.T) {
 	} {
 		bad.ID, bad.URL = "b", e.URL("tls")
 		c := newConn(t, bad)
-		ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error)
 		go func() { done <- c.Run(ctx) }()
-		if err := c.Flush(ctx); err == nil {
+		for end := time.Now().Add(time.Minute); c.Status().Trouble == "" && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		soon, over := context.WithTimeout(ctx, 500*time.Millisecond)
+		if err := c.Flush(soon); err == nil {
 			t.Errorf("%+v: is connected", bad)
 		} else if c.Status().Trouble == "" {
 			t.Errorf("%+v: no trouble told", bad)
 		}
-		<-done
+		over()
 		cancel()
+		<-done
 	}
 }
 

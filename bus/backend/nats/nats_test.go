@@ -7,6 +7,7 @@ import (
 	"github.com/picket-nsm/picket/bus/backend"
 	"github.com/picket-nsm/picket/bus/backend/backendtest"
 	"github.com/picket-nsm/picket/bus/backend/nats/server"
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 var users = []server.User{{Name: "node", Password: "secret"}}
@@ -18,7 +19,7 @@ func TestKit(t *testing.T) {
 func BenchmarkKit(b *testing.B) { backendtest.Bench(b, openEmbedded) }
 
 func openEmbedded(t testing.TB) backendtest.Bus {
-	s, err := server.Start(server.Options{Users: users})
+	s, err := server.Start(server.Options{Users: users, Port: testenv.Ports(t, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/picket-nsm/picket/bus/backend"
 	"github.com/picket-nsm/picket/bus/backend/nats/server"
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 // run runs a connection until the test ends and waits until it is up.
@@ -29,7 +30,7 @@ func run(t testing.TB, c *Conn) *Conn {
 
 func flush(t testing.TB, c *Conn) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := c.Flush(ctx); err != nil {
 		t.Fatalf("%s: %v", c.cfg.ID, err)
@@ -96,7 +97,7 @@ func TestDeliveries(t *testing.T) {
 		for _, o := range all {
 			flush(t, o) // a round trip: what the server sent before has arrived
 		}
-		deadline := time.Now().Add(20 * time.Second)
+		deadline := time.Now().Add(time.Minute)
 		for given(all)-wasGiven < uint64(n*c.want) && time.Now().Before(deadline) {
 			time.Sleep(time.Millisecond)
 		}
@@ -127,7 +128,7 @@ func given(all []*Conn) (n uint64) {
 }
 
 func TestRefused(t *testing.T) {
-	s, err := server.Start(server.Options{Users: users})
+	s, err := server.Start(server.Options{Users: users, Port: testenv.Ports(t, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +136,7 @@ func TestRefused(t *testing.T) {
 	for _, c := range []Config{{}, {User: "node", Password: "wrong"}, {Token: "secret"}} {
 		c.ID, c.URL = "someone", s.URL()
 		conn := newConn(t, c)
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		if err := conn.Run(ctx); !errors.Is(err, backend.ErrRefused) {
 			t.Errorf("%+v: %v", c, err)
 		}
@@ -146,7 +147,7 @@ func TestRefused(t *testing.T) {
 	}
 	// A hub that came back with other passwords ends a node, it does not hang it.
 	conn := newConn(t, Config{ID: "n", URL: s.URL(), User: "node", Password: "secret"})
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	done := make(chan error)
 	go func() { done <- conn.Run(ctx) }()

@@ -90,7 +90,7 @@ func TestToZeekLogger(t *testing.T) {
 func TestFromZeekWorker(t *testing.T) {
 	for _, keys := range []Keys{{}, newKeys(t)} {
 		h := startHub(t, keys)
-		at := fmt.Sprintf("tcp://127.0.0.1:%d", freePort(t))
+		at := fmt.Sprintf("tcp://127.0.0.1:%d", testenv.Ports(t, 1))
 		l := startNode(t, Config{Name: "logger-1", ID: zid("logger-1", "N1"), ConnectXPUB: h.cfg.XSUB[0], ConnectXSUB: h.cfg.XPUB[0], ListenLog: []string{at}, Keys: keys}, nil)
 		var mu sync.Mutex
 		var got []*record.Batch

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"net"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/picket-nsm/picket/bus/backend/backendtest"
 	"github.com/picket-nsm/picket/bus/backend/zeromq/broker"
 	"github.com/picket-nsm/picket/bus/backend/zeromq/zmtp"
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 // loggers are the names of loggers that the kit uses.
@@ -58,7 +58,8 @@ func startHub(t testing.TB, keys Keys) *hub {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &hub{cfg: broker.Config{XPUB: []string{"tcp://127.0.0.1:0"}, XSUB: []string{"tcp://127.0.0.1:0"}, Curve: curve}}
+	port := testenv.Ports(t, 2) // it comes back to them
+	h := &hub{cfg: broker.Config{XPUB: []string{fmt.Sprintf("tcp://127.0.0.1:%d", port)}, XSUB: []string{fmt.Sprintf("tcp://127.0.0.1:%d", port+1)}, Curve: curve}}
 	h.start(t)
 	t.Cleanup(func() { h.stop() })
 	return h
@@ -105,13 +106,4 @@ func open(t testing.TB, keys Keys) backendtest.Bus {
 			return func() { h.start(t) }
 		},
 	}
-}
-
-func freePort(t testing.TB) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }

@@ -23,7 +23,7 @@ import (
 const EnvBehave = "ENGINETEST"
 
 // patience is how long the kit waits for what should take milliseconds.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Behave is the node of the kit; the harness has its engine run it. name and
 // token are those of the node's spec.

@@ -154,7 +154,7 @@ func TestPin(t *testing.T) {
 		_ = p.Kill()
 		_, _ = p.Wait(t.Context())
 	}()
-	end := time.Now().Add(10 * time.Second)
+	end := time.Now().Add(time.Minute)
 	for {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Handle().PID))
 		if err != nil {

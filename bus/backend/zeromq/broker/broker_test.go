@@ -11,7 +11,7 @@ import (
 	"github.com/picket-nsm/picket/bus/backend/zeromq/zmtp"
 )
 
-const aim = 10 * time.Second
+const aim = time.Minute
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/picket-nsm/picket/internal/libzmqtest"
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 // curveOptions are our keys as options of the libzmq socket on the other side.
@@ -211,8 +211,7 @@ func testLibzmqPair(t *testing.T, py *libzmqtest.Process, id string, ours, their
 
 // TestLibzmqReconnect kills either side and lets it come back.
 func TestLibzmqReconnect(t *testing.T) {
-	port := freePort(t)
-	endpoint := "tcp://127.0.0.1:" + port
+	endpoint := fmt.Sprintf("tcp://127.0.0.1:%d", testenv.Ports(t, 1))
 
 	t.Run("we connect", func(t *testing.T) {
 		box := make(inbox, 100)
@@ -285,17 +284,6 @@ func TestLibzmqReconnect(t *testing.T) {
 	})
 }
 
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
 // TestLibzmqHeartbeat: libzmq pings us between the frames of messages too, and
 // ends the connection if we do not answer.
 func TestLibzmqHeartbeat(t *testing.T) {
@@ -304,7 +292,7 @@ func TestLibzmqHeartbeat(t *testing.T) {
 	ev := &events{}
 	hooks := box.hooks()
 	hooks.Monitor = ev.add
-	_, bound, _ := run(t, Config{Type: PULL, Bind: []string{"tcp://127.0.0.1:0"}, Heartbeat: 300 * time.Millisecond}, hooks)
+	_, bound, _ := run(t, Config{Type: PULL, Bind: []string{"tcp://127.0.0.1:0"}, Heartbeat: 2 * time.Second}, hooks)
 	py.Socket("p", "PUSH", map[string]any{"HEARTBEAT_IVL": 20, "HEARTBEAT_TIMEOUT": 3000, "SNDHWM": 10000})
 	py.Connect("p", bound[0])
 	frames := make([][]byte, 100)

@@ -128,7 +128,7 @@ func compareNotes(t *testing.T, got *sight, log []byte) {
 
 // request runs the client and returns its log.
 func request(t *testing.T, args []string) []byte {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "gtlsclient", args...).CombinedOutput()
 	if err != nil || !bytes.Contains(out, []byte("handshake has been confirmed")) {

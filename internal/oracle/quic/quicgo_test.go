@@ -232,7 +232,7 @@ func (p *peers) talk(t *testing.T) (client, server *diary, flows []*Flow) {
 		client = &diary{}
 		return client
 	}
-	p.server.HandshakeIdleTimeout, p.client.HandshakeIdleTimeout = 20*time.Second, 20*time.Second // the machine may be busy
+	p.server.HandshakeIdleTimeout, p.client.HandshakeIdleTimeout = time.Minute, time.Minute // the machine may be busy
 	tr := &quic.Transport{Conn: socket, VerifySourceAddress: func(net.Addr) bool { return p.retry }}
 	defer tr.Close()
 	l, err := tr.ListenEarly(serverTLS, &p.server)
@@ -244,7 +244,7 @@ func (p *peers) talk(t *testing.T) (client, server *diary, flows []*Flow) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
 	wg.Go(func() { serve(ctx, l) })

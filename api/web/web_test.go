@@ -187,7 +187,7 @@ func TestNobodyOperates(t *testing.T) {
 func TestSlowClient(t *testing.T) {
 	m := newMade(t, 1)
 	s := New(Config{}, m.deps(t, false))
-	s.feed.take = 300 * time.Millisecond
+	s.feed.take = 5 * time.Second // the others must take a frame in that, too
 	base := start(t, s)
 	slow, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
 	if err != nil {

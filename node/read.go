@@ -41,6 +41,12 @@ const onceCost = 256
 // standalone is the peer column of a Zeek that is no cluster node.
 const standalone = "zeek"
 
+// A disk that is full holds the workers up, for as long as the logger tries.
+const (
+	readGiveUp   = time.Minute      // then the logger has failed, and reading ends
+	readPatience = 10 * time.Second // what is on the way when reading ends early
+)
+
 // Read is a cluster in one process, over the mem bus: it spreads the capture
 // over workers by flow, writes the logs, and returns the settled books. The
 // stations are those of a cluster of processes (wire.go).
@@ -82,12 +88,15 @@ type reading struct {
 	bus     *mem.Bus
 	ledgers []*ledger.Ledger
 	running group // bus, ships and logger
+	stop    context.CancelFunc
 }
 
 func (r *reading) run(ctx context.Context, src *pcapfile.Source) (*ledger.Report, error) {
 	// Downstream first: the bus and the logger outlive the workers.
 	down, stopDown := context.WithCancel(context.Background())
 	defer stopDown()
+	ctx, r.stop = context.WithCancel(ctx)
+	defer r.stop()
 	kept, err := filtered(src, r.cfg.Capture.Filter)
 	if err != nil {
 		return nil, err
@@ -96,7 +105,7 @@ func (r *reading) run(ctx context.Context, src *pcapfile.Source) (*ledger.Report
 	if r.cfg.Workers > 1 {
 		shares, pump = share.Split(kept, r.cfg.Workers, isControl)
 	}
-	workers, err := r.wire(down, shares)
+	workers, err := r.wire(ctx, down, shares)
 	if err == nil {
 		err = r.read(ctx, src, workers, pump)
 	}
@@ -115,8 +124,8 @@ func (r *reading) run(ctx context.Context, src *pcapfile.Source) (*ledger.Report
 
 // wire makes the logger and a worker per share. On an error it returns the
 // workers it has made.
-func (r *reading) wire(ctx context.Context, shares []capture.Source) (workers []*worker, err error) {
-	if err := r.logger(ctx); err != nil {
+func (r *reading) wire(ctx, down context.Context, shares []capture.Source) (workers []*worker, err error) {
+	if err := r.logger(down); err != nil {
 		return nil, err
 	}
 	most := maxOnce
@@ -127,10 +136,11 @@ func (r *reading) wire(ctx context.Context, shares []capture.Source) (workers []
 	leases := dhcplog.NewShared(len(shares))
 	news := newSharedNews(len(shares))
 	for i, s := range shares {
-		w, err := r.worker(ctx, i, s, once.Worker(i), leases.Worker(i), news)
+		w, err := r.worker(down, i, s, once.Worker(i), leases.Worker(i), news)
 		if err != nil {
 			return workers, err
 		}
+		r.running.start(func() error { return w.line.limit(ctx, down, readPatience) })
 		workers = append(workers, w)
 	}
 	return workers, nil
@@ -166,7 +176,7 @@ func (r *reading) logger(ctx context.Context) error {
 	}
 	end := r.bus.Endpoint(name)
 	cfg := logger.Default()
-	cfg.Dir, cfg.Format, cfg.Overwrite = r.cfg.Dir, format, true
+	cfg.Dir, cfg.Format, cfg.Overwrite, cfg.GiveUp = r.cfg.Dir, format, true, readGiveUp
 	l, err := logger.New(cfg, logger.Deps{
 		Ledger: books, Now: r.deps.Now, Log: r.deps.Log,
 		Answer: func(a logger.Answer) { _ = end.Ack(toAck(a)) },
@@ -177,7 +187,13 @@ func (r *reading) logger(ctx context.Context) error {
 	if err := end.Listen(name, l.Receive); err != nil {
 		return err
 	}
-	r.running.start(func() error { return l.Run(ctx) })
+	r.running.start(func() error {
+		err := l.Run(ctx)
+		if err != nil {
+			r.stop()
+		}
+		return err
+	})
 	r.running.start(func() error { return end.Run(ctx) })
 	return nil
 }

@@ -197,6 +197,9 @@ func TestReadFilter(t *testing.T) {
 	if p := report.PacketTotal; p.Produced != p.Written+p.Dropped["filter"] || p.Dropped["filter"] == 0 || !report.Settled {
 		t.Errorf("packets do not add up: %+v", p)
 	}
+	if !report.Complete() {
+		t.Error("what the user's filter leaves out counts as lost")
+	}
 }
 
 // Stopping in the middle still writes and settles what was read.

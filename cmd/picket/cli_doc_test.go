@@ -14,13 +14,19 @@ func cliMarkdown() string {
 	var b strings.Builder
 	root := newRoot(io.Discard, io.Discard)
 	fmt.Fprintf(&b, "# Commands\n\n<!-- Made by: go test ./cmd/picket -run Cli -update. Do not edit. -->\n\n```\n%s\n```\n", rootLong)
-	for _, cmd := range root.Commands() {
+	cliPages(&b, root)
+	return b.String()
+}
+
+// cliPages writes the pages of the commands below cmd, and of those below them.
+func cliPages(b *strings.Builder, cmd *cobra.Command) {
+	for _, cmd := range cmd.Commands() {
 		if cmd.Name() == "help" || cmd.Name() == "completion" {
 			continue
 		}
-		fmt.Fprintf(&b, "\n## picket %s\n\n%s.\n\n```\n%s```\n", cmd.Name(), cmd.Short, helpText(cmd))
+		fmt.Fprintf(b, "\n## %s\n\n%s.\n\n```\n%s```\n", cmd.CommandPath(), cmd.Short, helpText(cmd))
+		cliPages(b, cmd)
 	}
-	return b.String()
 }
 
 func helpText(cmd *cobra.Command) string {

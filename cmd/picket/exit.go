@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"github.com/spf13/cobra"
 )
 
 // Exit codes, the same for all commands.
@@ -72,12 +70,4 @@ func message(err error) string {
 		msg += "\n(picket --help lists the commands, picket COMMAND --help its flags)"
 	}
 	return msg
-}
-
-// noArgs refuses arguments with a message that names the first one.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usagef("%s %s: takes no arguments", cmd.Name(), args[0])
-	}
-	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -31,8 +32,11 @@ func logsCommand() *cobra.Command {
 		Example: `  picket logs worker-1
   picket logs logger-1 -f
   picket logs worker-2 --previous -n 50     the life that ended last`,
-		Args: cobra.ExactArgs(1),
+		Args: oneNode,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if n < 0 {
+				return usagef("logs: --lines %d: want 0 or more", n)
+			}
 			if t.remote() {
 				if follow || previous {
 					return usagef("logs: --follow and --previous are for clusters on this machine")
@@ -41,7 +45,11 @@ func logsCommand() *cobra.Command {
 			}
 			spool := t.spool
 			dir := filepath.Join(spool, args[0])
-			if st, err := os.Stat(dir); err != nil || !st.IsDir() || filepath.Base(args[0]) != args[0] {
+			st, err := os.Stat(dir)
+			if errors.Is(err, os.ErrPermission) {
+				return fmt.Errorf("logs %s: %w; only the owner of the spool may read it", args[0], err)
+			}
+			if err != nil || !st.IsDir() || filepath.Base(args[0]) != args[0] {
 				return fmt.Errorf("logs %s: no such node in %s; picket status lists them, --spool names another folder", args[0], spool)
 			}
 			end := ""

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -60,7 +61,7 @@ func readCommand() *cobra.Command {
 		},
 	}
 	fl := cmd.Flags()
-	fl.IntVarP(&f.cfg.Workers, "workers", "W", runtime.GOMAXPROCS(0), "number of workers")
+	fl.IntVarP(&f.cfg.Workers, "workers", "W", 0, "number of workers (default: one per core)")
 	fl.StringVarP(&f.cfg.Dir, "out", "o", ".", "folder for the logs; made if it is not there")
 	fl.BoolVar(&f.json, "json", false, "write JSON instead of TSV")
 	fl.BoolVarP(&f.cfg.Capture.NoChecksums, "no-checksums", "C", false, "take packets with bad checksums too")
@@ -74,7 +75,7 @@ func readCommand() *cobra.Command {
 	fl.StringSliceVar(&f.cfg.Capture.Content.Extract, "extract", nil, "types of files to write to disk, as text/html; * for all")
 	fl.StringVar(&f.cfg.Capture.Content.Dir, "extract-dir", "extract_files", "folder for them")
 	fl.BoolVar(&f.cfg.Capture.Options.Fingerprints, "tls-fingerprints", false, "columns ja3, ja3s and ja4 in ssl.log")
-	fl.TextVar(&f.memory, "memory", config.Size(0), "memory to stay below, as 512MiB: connections silent for long are given up for it, and counted")
+	fl.TextVar(&f.memory, "memory", config.Size(0), "`size` to stay below, as 512MiB: connections silent for long are given up for it, and counted")
 	fl.StringVar(&f.report, "report", "", "what to print at the end: text, json or none (default: text on a terminal)")
 	return cmd
 }
@@ -82,6 +83,15 @@ func readCommand() *cobra.Command {
 func (f *readFlags) run(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return usagef("read: no capture given, as in: picket read trace.pcap")
+	}
+	if first := slices.Index(args, "-"); first >= 0 && slices.Contains(args[first+1:], "-") {
+		return usagef("read: standard input (-) can be read once only")
+	}
+	if err := f.cfg.Capture.Check(); err != nil {
+		return usagef("read: %w", err)
+	}
+	if !cmd.Flags().Changed("workers") {
+		f.cfg.Workers = min(runtime.GOMAXPROCS(0), 256)
 	}
 	if f.cfg.Workers < 1 || f.cfg.Workers > 256 {
 		return usagef("read: --workers %d: must be 1 to 256", f.cfg.Workers)
@@ -123,6 +133,12 @@ func (f *readFlags) run(cmd *cobra.Command, args []string) error {
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	// Writing out what was read may take its time, where a disk is full.
+	quiet := context.AfterFunc(ctx, func() {
+		stop()
+		bar.say("stopping; what was read is written first. A second Ctrl-C ends at once")
+	})
+	defer quiet()
 	report, err := node.Read(ctx, f.cfg, nodeDeps())
 	bar.done()
 	if report != nil {

@@ -24,7 +24,7 @@ func restartCommand() *cobra.Command {
 		Long:  restartLong + targetHelp,
 		Example: `  picket restart worker-1
   picket restart worker-1 --url https://sensor-7:27761 --token-file token --ca ca.pem`,
-		Args: cobra.ExactArgs(1),
+		Args: oneNode,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
@@ -43,7 +43,7 @@ func restartCommand() *cobra.Command {
 				for _, n := range before.Nodes {
 					names = append(names, n.Name)
 				}
-				return usagef("restart %s: no such node; there are %v", args[0], names)
+				return noSuchNode(op, args[0], names)
 			}
 			if err := p.Restart(ctx, args[0]); err != nil {
 				return t.explain(op, err)

@@ -26,6 +26,7 @@ const rootExample = `  picket read trace.pcap                   logs of a captur
 
 // newRoot wires all commands. Each is made by one function in its own file.
 func newRoot(out, errOut io.Writer) *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:           "picket",
 		Short:         "A Zeek cluster in one binary",
@@ -35,14 +36,16 @@ func newRoot(out, errOut io.Writer) *cobra.Command {
 		SilenceUsage:  true,
 		Args:          noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				return sayVersion(cmd.OutOrStdout())
+			}
 			return cmd.Help()
 		},
 	}
+	root.Flags().BoolVar(&version, "version", false, "print the version, as picket version does")
 	root.SetOut(out)
 	root.SetErr(errOut)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%s: %w", cmd.Name(), err)
-	})
+	root.SetFlagErrorFunc(flagMistake)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		readCommand(),
@@ -61,15 +64,4 @@ func newRoot(out, errOut io.Writer) *cobra.Command {
 		versionCommand(),
 	)
 	return root
-}
-
-// noSuchCommand answers a first word that is no command.
-func noSuchCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
-		return usagef("unknown command %q: did you mean %q?", args[0], s[0])
-	}
-	return usagef("unknown command %q", args[0])
 }

@@ -117,7 +117,11 @@ func killed(st supervisor.State) error {
 // stopOrphans ends the nodes of a supervisor that has died: a new one takes them
 // over as they are and stops them in order.
 func stopOrphans(ctx context.Context, cmd *cobra.Command, dir string, now bool) error {
-	if _, err := os.Stat(filepath.Join(dir, "state.json")); err != nil {
+	_, err := os.Stat(filepath.Join(dir, "state.json"))
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("stop: %w; only the owner of the spool may stop its cluster", err)
+	}
+	if err != nil {
 		return fmt.Errorf("stop: no cluster has run in %s; --spool names another folder", dir)
 	}
 	spool, err := supervisor.OpenSpool(dir)

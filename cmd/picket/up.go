@@ -134,6 +134,9 @@ func (f *upFlags) input(cmd *cobra.Command, args []string) (plan.Input, error) {
 		}
 		in.Files = append(in.Files, p)
 	}
+	if f.pace < 0 {
+		return in, usagef("%s: --pace %v: want 0 or more", cmd.Name(), f.pace)
+	}
 	f.override(cmd, &in)
 	var mistakes []string
 	for _, p := range in.Config.Problems() {

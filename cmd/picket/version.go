@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -14,10 +15,16 @@ func versionCommand() *cobra.Command {
 		Short: "Print version, commit and Go version",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			fmt.Fprintln(cmd.OutOrStdout(), versionLine())
-			return nil
+			return sayVersion(cmd.OutOrStdout())
 		},
 	}
+}
+
+func sayVersion(out io.Writer) error {
+	if _, err := fmt.Fprintln(out, versionLine()); err != nil {
+		return fmt.Errorf("version: %w", err)
+	}
+	return nil
 }
 
 // versionLine is what the Go toolchain noted about this build.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/picket-nsm/picket/internal/nearest"
 	"github.com/picket-nsm/picket/zeek/stock"
 )
 
@@ -61,7 +62,7 @@ func (c Config) Problems() []Problem {
 		if slices.Contains(of, v) {
 			return
 		}
-		if s := nearest(v, of); s != "" {
+		if s := nearest.Of(v, of); s != "" {
 			bad(key, "%q: did you mean %q?", v, s)
 			return
 		}

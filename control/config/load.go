@@ -12,6 +12,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/picket-nsm/picket/internal/nearest"
 )
 
 // Mistake is one thing that is wrong, and where.
@@ -271,7 +273,7 @@ func (w *walker) unknown(t reflect.Type, at, what, key string, line int) {
 	if at != "" && what == "key" {
 		where = " in [" + strings.TrimRight(at, "[]0123456789") + "]"
 	}
-	if s := nearest(key, keys(t)); s != "" {
+	if s := nearest.Of(key, keys(t)); s != "" {
 		w.mistake(line, "unknown %s %q: did you mean %q?", what, key, s)
 		return
 	}
@@ -317,35 +319,4 @@ func join(at, key string) string {
 		return key
 	}
 	return at + "." + key
-}
-
-// nearest is the candidate that a typing mistake or two away is key.
-func nearest(key string, candidates []string) string {
-	best, name := max(2, len(key)/3)+1, ""
-	for _, c := range candidates {
-		if d := distance(strings.ToLower(key), c); d < best && d < len(c) {
-			best, name = d, c
-		}
-	}
-	return name
-}
-
-// distance is how many letters must be put in, left out or changed.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for k := range row {
-		row[k] = k
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for k := range len(b) {
-			cost := 1
-			if a[i] == b[k] {
-				cost = 0
-			}
-			diag, row[k+1] = row[k+1], min(row[k+1]+1, row[k]+1, diag+cost)
-		}
-	}
-	return row[len(b)]
 }

@@ -42,6 +42,9 @@ const (
 	Overflow = "ledger.overflow" // whatever found no room in the table of counters
 )
 
+// ReasonFilter is why packets were left out that do not match the user's filter.
+const ReasonFilter = "filter"
+
 // Stages and reasons of dropped and lost records.
 const (
 	StageBatch  = "batch"

@@ -233,9 +233,13 @@ func reasons(b *strings.Builder, unit string, l *Line) {
 	}
 }
 
-// Complete reports whether everything that was read was analyzed and every
-// record written, or handed to a logger that does not confirm: nothing dropped, lost, on its way, or unexplained.
+// Complete reports whether everything that was read was analyzed, but for what
+// the user's filter left out, and every record written, or handed to a logger
+// that does not confirm: nothing dropped, lost, on its way, or unexplained.
 func (r *Report) Complete() bool {
-	whole := func(l *Line) bool { return l.Produced == l.Written+l.Handed && l.lost() == 0 && sum(l.Dropped) == 0 }
+	whole := func(l *Line) bool {
+		wanted := l.Dropped[ReasonFilter]
+		return l.Produced == l.Written+l.Handed+wanted && l.lost() == 0 && sum(l.Dropped) == wanted
+	}
 	return r.Settled && len(r.Connections) == 0 && whole(&r.PacketTotal) && whole(&r.RecordTotal)
 }

@@ -41,6 +41,7 @@ type Config struct {
 	Retry   time.Duration // first pause after a failed write; doubles up to MaxWait
 	MaxWait time.Duration
 	Drain   time.Duration // how long the stop may take when writing fails
+	GiveUp  time.Duration // Run ends with the error when one batch could not be written for this long; 0: never
 }
 
 // Default writes without rotation.
@@ -107,6 +108,8 @@ type Logger struct {
 	next    time.Time // of rotation
 	written int       // batches in this life
 	full    error     // the ledger has no room: this life ends
+	gaveUp  error     // writing failed for too long: Run ends
+	trouble error     // of the last write that failed
 	lock    *os.File
 	metrics metrics
 }
@@ -169,6 +172,9 @@ func (l *Logger) Run(ctx context.Context) error {
 			// As if killed: files stay as they are, and the next life goes on.
 			return fmt.Errorf("logger: %w; starting again makes room", l.full)
 		}
+		if l.gaveUp != nil {
+			return errors.Join(l.gaveUp, l.finish())
+		}
 		l.Tick(l.deps.Now())
 	}
 	return l.stop()
@@ -183,7 +189,7 @@ func (l *Logger) stop() error {
 	}
 	var err error
 	if ctx.Err() != nil {
-		err = errors.New("logger stop: not all that was received could be written; producers still have it")
+		err = errors.Join(l.trouble, errors.New("logger stop: not all that was received could be written; producers still have it"))
 	}
 	l.metrics.queue.Set(0)
 	return errors.Join(err, l.finish())
@@ -216,7 +222,7 @@ func (l *Logger) handle(ctx context.Context, b *record.Batch) {
 		l.answer(b, why)
 		return
 	}
-	wait := l.cfg.Retry
+	wait, waited := l.cfg.Retry, time.Duration(0)
 	for f != nil {
 		err := l.write(f, life, b)
 		if err == nil {
@@ -231,12 +237,18 @@ func (l *Logger) handle(ctx context.Context, b *record.Batch) {
 			return
 		}
 		l.metrics.errors.Add(1)
+		l.trouble = err
+		if waited >= l.cfg.GiveUp && l.cfg.GiveUp > 0 {
+			l.gaveUp = fmt.Errorf("%w; given up after %v", err, l.cfg.GiveUp)
+			return // No answer: the producer keeps the batch.
+		}
 		l.deps.Log.Error("write failed, trying again", "path", b.Path, "err", err, "in", wait)
 		select {
 		case <-ctx.Done():
 			return // No answer: the producer keeps the batch.
 		case <-time.After(wait):
 		}
+		waited += wait
 		wait = min(2*wait, l.cfg.MaxWait)
 	}
 	l.answer(b, "")

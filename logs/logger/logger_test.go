@@ -2,6 +2,7 @@ package logger
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -338,6 +339,24 @@ func TestDiskFull(t *testing.T) {
 }
 
 // TestRun: with goroutines; several producers, drained at the end.
+// A disk that stays full ends a Logger that is to give up, and says which file.
+func TestGivesUp(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.MaxWait, c.GiveUp = time.Millisecond, 5*time.Millisecond })
+	b.l.deps.Open = func(name string) (File, error) {
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+		return &flaky{f, func(int) (int, error) { return 0, syscall.ENOSPC }}, err
+	}
+	b.l.unlock()
+	b.l.queue <- encode(t, connSchema, "w", 5, 1, 0, 3)
+	err := b.l.Run(t.Context())
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "given up after 5ms") || !strings.Contains(err.Error(), ".log") {
+		t.Error(err)
+	}
+	if len(b.answers) > 0 {
+		t.Errorf("answered %v for what was not written", b.answers)
+	}
+}
+
 func TestRun(t *testing.T) {
 	dir := t.TempDir()
 	led, _ := ledger.New("logger-1", "logger", 1)

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/picket-nsm/picket/control/config"
 	"github.com/picket-nsm/picket/control/plan"
 	"github.com/picket-nsm/picket/host/audit"
 	"github.com/picket-nsm/picket/host/engine"
@@ -246,6 +247,15 @@ func resume(spool string, since time.Time, s engine.Spec, life int) engine.Spec 
 	return s
 }
 
+// logFiles names the files of a log, as a shell finds them: rotated ones have a
+// date in their names, and those of several loggers the logger's name.
+func logFiles(c *config.Config, path string) string {
+	if c.Logs.Rotate > 0 || c.Cluster.Loggers > 1 {
+		return path + ".*log"
+	}
+	return path + ".log"
+}
+
 // finish says where the logs are, how many records each has, and where every
 // packet and record went.
 func finish(in plan.Input, spool string, sup *supervisor.Supervisor, runErr error, show screen) error {
@@ -256,12 +266,16 @@ func finish(in plan.Input, spool string, sup *supervisor.Supervisor, runErr erro
 	}
 	out := show.out()
 	if s.Accounting != nil {
-		fmt.Fprintf(out, "\nlogs in %s\n", in.Config.Logs.Dir)
+		where := in.Config.Logs.Dir
+		if a := in.Config.Logs.Archive; a != "" {
+			where += ", put aside in " + a
+		}
+		fmt.Fprintf(out, "\nlogs in %s\n", where)
 		for _, l := range s.Accounting.Paths() {
 			if l.Produced == 0 {
 				continue
 			}
-			fmt.Fprintf(out, "%12d  %s.log\n", l.Written, l.Path)
+			fmt.Fprintf(out, "%12d  %s\n", l.Written, logFiles(&in.Config, l.Path))
 		}
 		fmt.Fprintln(out)
 		if err := s.Accounting.Text(out); err != nil {

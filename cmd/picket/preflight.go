@@ -132,26 +132,13 @@ func preflight(in plan.Input) findings {
 		}
 	}
 	if w := c.API.WebSocket; w.Listen != "" {
-		held := supervisor.Held(c.Cluster.Spool)
 		if err := websocket.Config(plan.WebSocket(w)).Check(); err != nil {
 			add("fail", "api.websocket", "%v", err)
-		} else if l, err := net.Listen("tcp", w.Listen); err != nil && !held {
-			add("warn", "api.websocket.listen", "%s: %v; the cluster starts without it", w.Listen, err)
-		} else if err == nil {
-			l.Close()
-			add("ok", "api.websocket.listen", "%s is free", w.Listen)
 		}
 	}
 	if w := plan.Web(c); w.Listen != "" {
-		_, port, _ := net.SplitHostPort(w.Listen)
-		l, err := net.Listen("tcp", w.Listen)
-		if err == nil {
-			l.Close()
-		}
 		if _, bad := access.NewGate(dashboardAccess(w)); bad != nil {
 			add("fail", "api.web", "%v", bad)
-		} else if port != "0" && err != nil && !supervisor.Held(c.Cluster.Spool) {
-			add("warn", "api.web.listen", "%s: %v; the cluster starts without it", w.Listen, err)
 		}
 	}
 	if x := c.API.Control; x.Listen != "" {
@@ -170,6 +157,7 @@ func preflight(in plan.Input) findings {
 			add("fail", "api.control.group", "%v", err)
 		}
 	}
+	out = append(out, ports(&c)...)
 	if supervisor.Held(c.Cluster.Spool) {
 		add("warn", "cluster.spool", "a cluster runs there; picket up will refuse until it has ended")
 	}

@@ -9,6 +9,15 @@ import (
 	"github.com/picket-nsm/picket/internal/testenv"
 )
 
+// TestDeployed: the configuration that comes with the systemd unit is a good one,
+// and names what the unit lets it write.
+func TestDeployed(t *testing.T) {
+	c, err := Load(filepath.Join(testenv.Root(t), "deploy", "systemd", "cluster.toml"))
+	if err != nil || c.Cluster.Spool != "/var/lib/picket/spool" || c.Logs.Dir != "/var/log/picket" || len(c.Interfaces) != 1 {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
 // TestRealZeekPages: the configurations of the pages about real Zeek are good ones.
 func TestRealZeekPages(t *testing.T) {
 	for _, page := range []string{"docs/howto/real-zeek.md", "host/bridge/README.md"} {

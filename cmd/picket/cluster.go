@@ -247,13 +247,17 @@ func resume(spool string, since time.Time, s engine.Spec, life int) engine.Spec 
 	return s
 }
 
-// logFiles names the files of a log, as a shell finds them: rotated ones have a
-// date in their names, and those of several loggers the logger's name.
-func logFiles(c *config.Config, path string) string {
-	if c.Logs.Rotate > 0 || c.Cluster.Loggers > 1 {
-		return path + ".*log"
+// logFiles says where the logs are, and how their files are named where that is
+// not NAME.log: rotated ones have a date, those of several loggers the logger's name.
+func logFiles(c *config.Config) string {
+	where := c.Logs.Dir
+	if c.Logs.Archive != "" {
+		where += ", put aside in " + c.Logs.Archive
 	}
-	return path + ".log"
+	if c.Logs.Rotate > 0 || c.Cluster.Loggers > 1 {
+		where += ", as NAME.*.log"
+	}
+	return where
 }
 
 // finish says where the logs are, how many records each has, and where every
@@ -266,16 +270,12 @@ func finish(in plan.Input, spool string, sup *supervisor.Supervisor, runErr erro
 	}
 	out := show.out()
 	if s.Accounting != nil {
-		where := in.Config.Logs.Dir
-		if a := in.Config.Logs.Archive; a != "" {
-			where += ", put aside in " + a
-		}
-		fmt.Fprintf(out, "\nlogs in %s\n", where)
+		fmt.Fprintf(out, "\nlogs in %s\n", logFiles(&in.Config))
 		for _, l := range s.Accounting.Paths() {
 			if l.Produced == 0 {
 				continue
 			}
-			fmt.Fprintf(out, "%12d  %s\n", l.Written, logFiles(&in.Config, l.Path))
+			fmt.Fprintf(out, "%12d  %s.log\n", l.Written, l.Path)
 		}
 		fmt.Fprintln(out)
 		if err := s.Accounting.Text(out); err != nil {

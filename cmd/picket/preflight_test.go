@@ -45,6 +45,19 @@ func TestPorts(t *testing.T) {
 	}
 }
 
+// Where up says that the logs are.
+func TestLogFiles(t *testing.T) {
+	c := config.Default()
+	c.Logs.Dir, c.Logs.Rotate = "logs", 0
+	if got := logFiles(&c); got != "logs" {
+		t.Error(got)
+	}
+	c.Cluster.Loggers, c.Logs.Archive = 2, "old"
+	if got := logFiles(&c); got != "logs, put aside in old, as NAME.*.log" {
+		t.Error(got)
+	}
+}
+
 // The systemd unit is one that systemd takes.
 func TestSystemdUnit(t *testing.T) {
 	tool, err := exec.LookPath("systemd-analyze")

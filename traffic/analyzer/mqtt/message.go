@@ -1,43 +1,9 @@
 package mqtt
 
 import (
-	"encoding/binary"
-
 	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/format/octets"
 )
-
-// fields reads the fields of a message. Once one is cut, bad is set and all that
-// is asked gives nothing.
-type fields struct {
-	b   []byte
-	bad bool
-}
-
-func (f *fields) take(n int) []byte {
-	if n > len(f.b) {
-		f.bad, f.b = true, nil
-		return nil
-	}
-	v := f.b[:n:n]
-	f.b = f.b[n:]
-	return v
-}
-
-func (f *fields) u8() uint8 {
-	if v := f.take(1); v != nil {
-		return v[0]
-	}
-	return 0
-}
-
-func (f *fields) u16() uint16 {
-	if v := f.take(2); v != nil {
-		return binary.BigEndian.Uint16(v)
-	}
-	return 0
-}
-
-func (f *fields) text() []byte { return f.take(int(f.u16())) }
 
 // cut is what is wrong with a message whose fields are longer than it is.
 const cut = "message is shorter than its fields"
@@ -45,7 +11,7 @@ const cut = "message is shorter than its fields"
 // read reads a message of size bytes, of which body is the beginning, and says what
 // is wrong with it.
 func (a *mqtt) read(c analyzer.Conn, orig bool, head byte, body []byte, size uint64) (why string) {
-	f := fields{b: body}
+	f := octets.Reader{B: body}
 	kind := head >> 4
 	switch kind {
 	case connect:
@@ -58,15 +24,15 @@ func (a *mqtt) read(c analyzer.Conn, orig bool, head byte, body []byte, size uin
 		m := &a.s.answer
 		*m = Answer{Type: kind}
 		if kind == ConnectAck {
-			m.Old = f.u8()&1 != 0
-			m.Code = f.u8()
+			m.Old = f.U8()&1 != 0
+			m.Code = f.U8()
 		} else {
-			m.ID = f.u16()
+			m.ID = f.U16()
 			if kind == SubscribeAck {
-				m.Code = f.u8()
+				m.Code = f.U8()
 			}
 		}
-		if f.bad {
+		if f.Bad {
 			return cut
 		}
 		a.h.Answer(c, orig, m)
@@ -74,22 +40,22 @@ func (a *mqtt) read(c analyzer.Conn, orig bool, head byte, body []byte, size uin
 	return ""
 }
 
-func (a *mqtt) connect(c analyzer.Conn, f *fields) (why string) {
+func (a *mqtt) connect(c analyzer.Conn, f *octets.Reader) (why string) {
 	m := &a.s.connect
-	*m = Connect{Protocol: f.text(), Version: int8(f.u8())}
-	flags := f.u8()
-	m.KeepAlive, m.Client = f.u16(), f.text()
+	*m = Connect{Protocol: f.Vec16(), Version: int8(f.U8())}
+	flags := f.U8()
+	m.KeepAlive, m.Client = f.U16(), f.Vec16()
 	m.Clean, m.Will, m.WillQoS, m.Retain = flags&2 != 0, flags&4 != 0, flags>>3&3, flags&0x20 != 0
 	if m.Will {
-		m.WillTopic, m.WillText = f.text(), f.text()
+		m.WillTopic, m.WillText = f.Vec16(), f.Vec16()
 	}
 	if flags&0x80 != 0 {
-		m.User = f.text()
+		m.User = f.Vec16()
 	}
 	if flags&0x40 != 0 {
-		m.Password = f.text()
+		m.Password = f.Vec16()
 	}
-	if !f.bad {
+	if !f.Bad {
 		a.h.Connect(c, m)
 		c.Confirm(service)
 	} else {
@@ -99,14 +65,14 @@ func (a *mqtt) connect(c analyzer.Conn, f *fields) (why string) {
 	return why
 }
 
-func (a *mqtt) publish(c analyzer.Conn, orig bool, head byte, f *fields, size uint64) (why string) {
+func (a *mqtt) publish(c analyzer.Conn, orig bool, head byte, f *octets.Reader, size uint64) (why string) {
 	m := &a.s.publish
-	*m = Publish{Dup: head&8 != 0, QoS: head >> 1 & 3, Retain: head&1 != 0, Topic: f.text()}
+	*m = Publish{Dup: head&8 != 0, QoS: head >> 1 & 3, Retain: head&1 != 0, Topic: f.Vec16()}
 	if m.QoS > 0 {
-		m.ID = f.u16()
+		m.ID = f.U16()
 	}
-	if !f.bad {
-		m.Payload = f.b[:min(len(f.b), MaxPayload)]
+	if !f.Bad {
+		m.Payload = f.B[:min(len(f.B), MaxPayload)]
 		m.Length = size - uint64(2+len(m.Topic))
 		if m.QoS > 0 {
 			m.Length -= 2
@@ -120,16 +86,16 @@ func (a *mqtt) publish(c analyzer.Conn, orig bool, head byte, f *fields, size ui
 	return why
 }
 
-func (a *mqtt) subscribe(c analyzer.Conn, cancel bool, f *fields) (why string) {
+func (a *mqtt) subscribe(c analyzer.Conn, cancel bool, f *octets.Reader) (why string) {
 	m := &a.s.subscribe
-	*m = Subscribe{ID: f.u16(), Cancel: cancel, Topics: m.Topics[:0], QoS: m.QoS[:0]}
-	for len(f.b) > 0 {
-		m.Topics = append(m.Topics, f.text())
+	*m = Subscribe{ID: f.U16(), Cancel: cancel, Topics: m.Topics[:0], QoS: m.QoS[:0]}
+	for len(f.B) > 0 {
+		m.Topics = append(m.Topics, f.Vec16())
 		if !cancel {
-			m.QoS = append(m.QoS, f.u8())
+			m.QoS = append(m.QoS, f.U8())
 		}
 	}
-	if !f.bad {
+	if !f.Bad {
 		a.h.Subscribe(c, m)
 	} else {
 		why = cut

@@ -12,6 +12,7 @@ package mysql
 
 import (
 	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/format/octets"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
@@ -149,8 +150,8 @@ func (m *mysql) fail(c analyzer.Conn, reason string) {
 // server reads a packet of the server. The first one is its greeting, or says
 // why there is none.
 func (m *mysql) server(c analyzer.Conn, body []byte) {
-	r := reader{body}
-	kind := r.take(1)
+	r := reader{octets.Reader{B: body}}
+	kind := r.Take(1)
 	switch {
 	case kind == nil:
 		m.fail(c, "empty server packet")
@@ -160,7 +161,7 @@ func (m *mysql) server(c analyzer.Conn, body []byte) {
 		}
 	case kind[0] == 10 && r.greeting10(), kind[0] == 9 && r.greeting9():
 		m.greeted, m.version = true, kind[0]
-	case kind[0] != 9 && kind[0] != 10 && r.take(8) != nil: // an error
+	case kind[0] != 9 && kind[0] != 10 && r.Take(8) != nil: // an error
 		m.deaf = true
 	default:
 		m.fail(c, "malformed greeting")
@@ -169,10 +170,10 @@ func (m *mysql) server(c analyzer.Conn, body []byte) {
 
 // client reads the client's answer.
 func (m *mysql) client(c analyzer.Conn, body []byte) {
-	r := reader{body}
+	r := reader{octets.Reader{B: body}}
 	switch m.version {
 	case 10:
-		fixed := r.take(32)
+		fixed := r.Take(32)
 		if fixed == nil {
 			m.fail(c, "malformed handshake response")
 			return
@@ -186,12 +187,12 @@ func (m *mysql) client(c analyzer.Conn, body []byte) {
 			}
 			return
 		}
-		if !r.text() || !r.counted() || caps&withDatabase != 0 && !r.text() || caps&pluginAuth != 0 && len(r.b) > 0 && !r.text() {
+		if !r.text() || !r.counted() || caps&withDatabase != 0 && !r.text() || caps&pluginAuth != 0 && len(r.B) > 0 && !r.text() {
 			m.fail(c, "malformed handshake response")
 			return
 		}
 	case 9:
-		if r.take(5) == nil || !r.text() || !r.text() {
+		if r.Take(5) == nil || !r.text() || !r.text() {
 			m.fail(c, "malformed handshake response")
 			return
 		}
@@ -206,25 +207,14 @@ func (m *mysql) client(c analyzer.Conn, body []byte) {
 	}
 }
 
-// reader takes bytes from the front.
-type reader struct{ b []byte }
-
-// take returns the next n bytes, nil if there are fewer.
-func (r *reader) take(n int) []byte {
-	if n > len(r.b) {
-		r.b = nil
-		return nil
-	}
-	b := r.b[:n:n]
-	r.b = r.b[n:]
-	return b
-}
+// reader adds strings as MySQL has them.
+type reader struct{ octets.Reader }
 
 // text skips a string that ends with a zero.
 func (r *reader) text() bool {
-	for i, c := range r.b {
+	for i, c := range r.B {
 		if c == 0 {
-			r.b = r.b[i+1:]
+			r.B = r.B[i+1:]
 			return true
 		}
 	}
@@ -233,7 +223,7 @@ func (r *reader) text() bool {
 
 // counted skips a string behind its length, an integer of one to nine bytes.
 func (r *reader) counted() bool {
-	first := r.take(1)
+	first := r.Take(1)
 	if first == nil {
 		return false
 	}
@@ -249,7 +239,7 @@ func (r *reader) counted() bool {
 		size = 8
 	}
 	if size > 0 {
-		b := r.take(size)
+		b := r.Take(size)
 		if b == nil {
 			return false
 		}
@@ -258,7 +248,7 @@ func (r *reader) counted() bool {
 			n = n<<8 | uint64(b[i])
 		}
 	}
-	return n <= uint64(len(r.b)) && r.take(int(n)) != nil
+	return n <= uint64(len(r.B)) && r.Take(int(n)) != nil
 }
 
 // greeting10 checks a greeting of version 10: the server's version, its
@@ -267,16 +257,16 @@ func (r *reader) greeting10() bool {
 	if !r.text() {
 		return false
 	}
-	fixed := r.take(4 + 8 + 1 + 2 + 1 + 2 + 2 + 1 + 10)
+	fixed := r.Take(4 + 8 + 1 + 2 + 1 + 2 + 2 + 1 + 10)
 	if fixed == nil {
 		return false
 	}
 	n := int(fixed[20])
-	if n != 0 && n < 21 || r.take(max(13, n-8)) == nil {
+	if n != 0 && n < 21 || r.Take(max(13, n-8)) == nil {
 		return false
 	}
 	return fixed[18]&(pluginAuth>>16) == 0 || r.text()
 }
 
 // greeting9 checks a greeting of version 9.
-func (r *reader) greeting9() bool { return r.text() && r.take(4) != nil && r.text() }
+func (r *reader) greeting9() bool { return r.text() && r.Take(4) != nil && r.text() }

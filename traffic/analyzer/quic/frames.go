@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/format/octets"
 	"github.com/picket-nsm/picket/traffic/format/tlsmsg"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -20,19 +21,19 @@ const (
 
 // frames reads the frames of a packet until one does not fit.
 func (q *conn) frames(c analyzer.Conn, orig bool, plain []byte) {
-	r := reader{b: plain}
-	for r.at < len(plain) && !q.skip {
-		switch kind := r.u8(); kind {
+	r := reader{octets.Reader{B: plain}}
+	for len(r.B) > 0 && !q.skip {
+		switch kind := r.U8(); kind {
 		case framePadding: // often most of a packet
-			for r.at < len(plain) && plain[r.at] == framePadding {
-				r.at++
+			for len(r.B) > 0 && r.B[0] == framePadding {
+				r.B = r.B[1:]
 			}
 		case framePing:
 		case frameACK, frameACKECN:
 			r.ack(kind == frameACKECN)
 		case frameCrypto:
 			at := r.varint()
-			if data := r.take(r.varint()); !r.bad {
+			if data := r.run(r.varint()); !r.Bad {
 				q.crypto(c, orig, at, data)
 			}
 		case frameClose:
@@ -41,7 +42,7 @@ func (q *conn) frames(c analyzer.Conn, orig bool, plain []byte) {
 			q.fail(c, fmt.Sprintf("unhandled frame type 0x%x", kind))
 			return
 		}
-		if r.bad {
+		if r.Bad {
 			q.fail(c, "malformed frame")
 			return
 		}
@@ -53,10 +54,10 @@ func (r *reader) ack(ecn bool) {
 	r.varint() // largest
 	r.varint() // delay
 	n := r.varint()
-	r.varint() // first range
-	for range min(n, uint64(len(r.b))) {
+	r.varint()    // first range
+	for range n { // it ends with the packet
 		r.varint()
-		if r.varint(); r.bad {
+		if r.varint(); r.Bad {
 			return
 		}
 	}
@@ -72,7 +73,7 @@ func (q *conn) closing(c analyzer.Conn, orig bool, r *reader) {
 	k := &q.s.close
 	*k = Close{Orig: orig, Code: r.varint()}
 	r.varint() // type of the frame that was wrong
-	if k.Reason = r.take(r.varint()); !r.bad {
+	if k.Reason = r.run(r.varint()); !r.Bad {
 		q.h.Close(c, k)
 	}
 	*k = Close{}

@@ -1,5 +1,11 @@
 package quic
 
+import (
+	"math"
+
+	"github.com/picket-nsm/picket/traffic/format/octets"
+)
+
 // Bits of a packet's first byte (RFC 9000, 17).
 const (
 	longForm = 0x80
@@ -56,11 +62,11 @@ const tagLen = 16
 // cut or a length does not fit. A packet of an unknown version and a Retry reach
 // to the end of the datagram.
 func parseLong(b []byte) (h header, ok bool) {
-	r := reader{b: b, at: 1}
-	h.version = r.u32()
-	h.dcid = r.vec()
-	h.scid = r.vec()
-	if r.bad {
+	r := reader{octets.Reader{B: b[1:]}}
+	h.version = r.U32()
+	h.dcid = r.Vec8()
+	h.scid = r.Vec8()
+	if r.Bad {
 		return h, false
 	}
 	if !known(h.version) {
@@ -73,7 +79,7 @@ func parseLong(b []byte) (h header, ok bool) {
 	}
 	h.kind = kinds[v][b[0]>>4&3]
 	if h.kind == Retry {
-		rest := b[r.at:]
+		rest := r.B
 		if len(rest) < tagLen {
 			return h, false
 		}
@@ -82,56 +88,26 @@ func parseLong(b []byte) (h header, ok bool) {
 		return h, true
 	}
 	if h.kind == Initial {
-		r.take(r.varint()) // a token, from a Retry or an earlier connection
+		r.run(r.varint()) // a token, from a Retry or an earlier connection
 	}
 	n := r.varint()
-	h.number = r.at
-	r.take(n)
-	h.end = r.at
-	return h, !r.bad && (h.kind != Initial || n >= minProtected)
+	h.number = len(b) - len(r.B)
+	r.run(n)
+	h.end = len(b) - len(r.B)
+	return h, !r.Bad && (h.kind != Initial || n >= minProtected)
 }
 
-// reader takes bytes from a packet. Once something is missing it is bad, and
-// gives zeros.
-type reader struct {
-	b   []byte
-	at  int
-	bad bool
-}
+// reader adds integers as QUIC has them.
+type reader struct{ octets.Reader }
 
-// take returns the next n bytes, nil if there are fewer.
-func (r *reader) take(n uint64) []byte {
-	if r.bad || n > uint64(len(r.b)-r.at) {
-		r.bad = true
-		return nil
-	}
-	b := r.b[r.at : r.at+int(n)]
-	r.at += int(n)
-	return b
-}
-
-func (r *reader) u8() byte {
-	if b := r.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (r *reader) u32() uint32 {
-	if b := r.take(4); b != nil {
-		return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-	}
-	return 0
-}
-
-// vec returns bytes behind their number in one byte: a connection id.
-func (r *reader) vec() []byte { return r.take(uint64(r.u8())) }
+// run returns the next n bytes, nil if there are fewer.
+func (r *reader) run(n uint64) []byte { return r.Take(int(min(n, math.MaxInt32))) }
 
 // varint returns an integer whose first two bits tell its size (RFC 9000, 16).
 func (r *reader) varint() uint64 {
-	first := r.u8()
+	first := r.U8()
 	v := uint64(first & 0x3f)
-	for _, b := range r.take(1<<(first>>6) - 1) {
+	for _, b := range r.Take(1<<(first>>6) - 1) {
 		v = v<<8 | uint64(b)
 	}
 	return v

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"testing"
 
+	"github.com/picket-nsm/picket/traffic/format/octets"
 	"github.com/picket-nsm/picket/traffic/format/tlsmsg"
 )
 
@@ -102,12 +103,13 @@ func TestVarint(t *testing.T) {
 	}{
 		{"25", 37}, {"4025", 37}, {"7bbd", 15293}, {"9d7f3e7d", 494878333}, {"c2197c5eff14e88c", 151288809941952652},
 	} {
-		r := reader{b: unhex(t, c.in)}
-		if got := r.varint(); got != c.want || r.bad || r.at != len(r.b) {
+		in := unhex(t, c.in)
+		r := reader{octets.Reader{B: in}}
+		if got := r.varint(); got != c.want || r.Bad || len(r.B) != 0 {
 			t.Errorf("%s: %d", c.in, got)
 		}
-		r = reader{b: r.b[:len(r.b)-1]}
-		if r.varint(); !r.bad {
+		r = reader{octets.Reader{B: in[:len(in)-1]}}
+		if r.varint(); !r.Bad {
 			t.Errorf("%s, cut: not bad", c.in)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
+	"github.com/picket-nsm/picket/traffic/format/octets"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
@@ -173,10 +174,10 @@ const (
 
 // packet reads an X.224 packet. Which side sent it is told by its type.
 func (r *rdp) packet(c analyzer.Conn, body []byte) {
-	b := reader{b: body}
-	n := int(b.u8())
-	kind := b.u8()
-	if b.bad {
+	b := reader{octets.Reader{B: body}}
+	n := int(b.U8())
+	kind := b.U8()
+	if b.Bad {
 		r.fail(c, "malformed packet")
 		return
 	}
@@ -208,25 +209,25 @@ const fixed = 5
 // request checks a Connect Request, whose header has n bytes behind its length
 // (MS-RDPBCGR, 2.2.1.1): a cookie or a routing token, and what the client can.
 func request(b *reader, n int) bool {
-	b.take(fixed)
+	b.Take(fixed)
 	n -= 1 + fixed
 	const cookie = "Cookie: mst"
-	if len(b.b) >= len(cookie) && string(b.b[:len(cookie)]) == cookie {
-		all := len(b.b)
+	if len(b.B) >= len(cookie) && string(b.B[:len(cookie)]) == cookie {
+		all := len(b.B)
 		if !b.line() {
 			return false
 		}
-		n -= all - len(b.b)
+		n -= all - len(b.B)
 	}
-	return !b.bad && (n == 0 || negotiation(b) != nil)
+	return !b.Bad && (n == 0 || negotiation(b) != nil)
 }
 
 // confirm checks a Connect Confirm (2.2.1.2) and returns which protocol of
 // security the server chose: 0 is RDP's own.
 func confirm(b *reader, n int) (protocol uint32, ok bool) {
-	b.take(fixed)
-	if n -= 1 + fixed; n == 0 || b.bad {
-		return 0, !b.bad
+	b.Take(fixed)
+	if n -= 1 + fixed; n == 0 || b.Bad {
+		return 0, !b.Bad
 	}
 	neg := negotiation(b)
 	switch {
@@ -240,7 +241,7 @@ func confirm(b *reader, n int) (protocol uint32, ok bool) {
 
 // negotiation returns a structure of eight bytes, whose length says so.
 func negotiation(b *reader) []byte {
-	neg := b.take(8)
+	neg := b.Take(8)
 	if neg == nil || binary.LittleEndian.Uint16(neg[2:]) != 8 {
 		return nil
 	}

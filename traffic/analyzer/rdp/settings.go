@@ -2,9 +2,9 @@ package rdp
 
 import (
 	"bytes"
-	"encoding/binary"
 
 	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/format/octets"
 )
 
 // Blocks of settings (MS-RDPBCGR, 2.2.1.3 and 2.2.1.4).
@@ -17,10 +17,10 @@ const (
 // settings reads an X.224 data packet if it is one of the two that carry
 // settings: MCS Connect Initial of the client, Connect Response of the server.
 func (r *rdp) settings(c analyzer.Conn, b *reader) {
-	b.u8() // end of packet
-	ber := b.u8()
-	kind := b.u8()
-	if b.bad {
+	b.U8() // end of packet
+	ber := b.U8()
+	kind := b.U8()
+	if b.Bad {
 		r.fail(c, "malformed data packet")
 		return
 	}
@@ -37,9 +37,9 @@ func (r *rdp) settings(c analyzer.Conn, b *reader) {
 	default:
 		return
 	}
-	b.u8() // user data: a string of bytes
+	b.U8() // user data: a string of bytes
 	b.berLen()
-	b.take(int(b.u16be())) // whose protocol this is
+	b.Take(int(b.U16())) // whose protocol this is
 	ok := false
 	if client {
 		ok = b.conference(2+7, "Duca")
@@ -60,16 +60,16 @@ func (r *rdp) settings(c analyzer.Conn, b *reader) {
 
 // blocks reads the blocks of settings. It returns false if one is malformed.
 func (r *rdp) blocks(c analyzer.Conn, b *reader) bool {
-	for len(b.b) > 0 {
-		kind := b.u16le()
-		n := int(b.u16le())
-		block := reader{b: b.take(n - 4)}
-		if b.bad {
+	for len(b.B) > 0 {
+		kind := b.U16LE()
+		n := int(b.U16LE())
+		block := reader{octets.Reader{B: b.Take(n - 4)}}
+		if b.Bad {
 			return false
 		}
 		switch kind {
 		case clientCore:
-			if len(block.b) < minCore {
+			if len(block.B) < minCore {
 				return false
 			}
 			c.Confirm(Name)
@@ -86,103 +86,60 @@ func (r *rdp) blocks(c analyzer.Conn, b *reader) bool {
 // security reads what the server says of its own encryption (2.2.1.4.3). Without
 // encryption some leave out all but the first two fields.
 func (r *rdp) security(c analyzer.Conn, b *reader) bool {
-	method, level := b.u32le(), b.u32le()
-	if b.bad || method == 0 && level == 0 {
-		return !b.bad
+	method, level := b.U32LE(), b.U32LE()
+	if b.Bad || method == 0 && level == 0 {
+		return !b.Bad
 	}
-	random := b.u32le()
-	n := b.u32le()
-	if b.bad || random != 32 || n > maxPacket {
+	random := b.U32LE()
+	n := b.U32LE()
+	if b.Bad || random != 32 || n > maxPacket {
 		return false
 	}
-	b.take(int(random))
-	cert := reader{b: b.take(int(n))}
-	if b.bad {
+	b.Take(int(random))
+	cert := reader{octets.Reader{B: b.Take(int(n))}}
+	if b.Bad {
 		return false
 	}
 	const proprietary, x509 = 1, 2
-	switch cert.u32le() & 0x7fffffff {
+	switch cert.U32LE() & 0x7fffffff {
 	case proprietary:
-		return !cert.bad
+		return !cert.Bad
 	case x509:
-		count := cert.u32le()
+		count := cert.U32LE()
 		for range min(count, maxCertificates) {
-			der := cert.take(int(min(cert.u32le(), maxPacket)))
-			if cert.bad {
+			der := cert.Take(int(min(cert.U32LE(), maxPacket)))
+			if cert.Bad {
 				return false
 			}
 			r.h.Certificate(c, der)
 		}
-		return !cert.bad
+		return !cert.Bad
 	}
 	return false
 }
 
-// reader takes bytes from the front. Once something is missing it is bad, and
-// gives zeros.
-type reader struct {
-	b   []byte
-	bad bool
-}
-
-// take returns the next n bytes, nil if there are fewer.
-func (r *reader) take(n int) []byte {
-	if n < 0 || n > len(r.b) {
-		r.b, r.bad = nil, true
-		return nil
-	}
-	b := r.b[:n:n]
-	r.b = r.b[n:]
-	return b
-}
-
-func (r *reader) u8() byte {
-	if b := r.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (r *reader) u16be() uint16 {
-	if b := r.take(2); b != nil {
-		return binary.BigEndian.Uint16(b)
-	}
-	return 0
-}
-
-func (r *reader) u16le() uint16 {
-	if b := r.take(2); b != nil {
-		return binary.LittleEndian.Uint16(b)
-	}
-	return 0
-}
-
-func (r *reader) u32le() uint32 {
-	if b := r.take(4); b != nil {
-		return binary.LittleEndian.Uint32(b)
-	}
-	return 0
-}
+// reader adds lines and lengths as T.125 has them.
+type reader struct{ octets.Reader }
 
 // line skips a line.
 func (r *reader) line() bool {
-	i := bytes.Index(r.b, []byte("\r\n"))
-	return i >= 0 && r.take(i+2) != nil
+	i := bytes.Index(r.B, []byte("\r\n"))
+	return i >= 0 && r.Take(i+2) != nil
 }
 
 // berLen returns a length in the basic encoding of ASN.1 (X.690, 8.1.3).
 func (r *reader) berLen() int {
-	n := int(r.u8())
+	n := int(r.U8())
 	if n < 0x80 {
 		return n
 	}
 	long := n & 0x7f
 	if n = 0; long > 3 {
-		r.bad = true
+		r.Bad = true
 		return 0
 	}
 	for range long {
-		n = n<<8 | int(r.u8())
+		n = n<<8 | int(r.U8())
 	}
 	return n
 }
@@ -190,19 +147,19 @@ func (r *reader) berLen() int {
 // berSkip skips n values.
 func (r *reader) berSkip(n int) {
 	for range n {
-		r.u8()
-		r.take(r.berLen())
+		r.U8()
+		r.Take(r.berLen())
 	}
 }
 
 // conference skips what a conference is opened with (T.124), up to the key that
 // says whose settings follow, and the length of these.
 func (r *reader) conference(n int, key string) bool {
-	r.take(n)
-	r.u8() // length of the key
-	if k := r.take(len(key)); string(k) != key {
+	r.Take(n)
+	r.U8() // length of the key
+	if k := r.Take(len(key)); string(k) != key {
 		return false
 	}
-	r.u16be()
-	return !r.bad
+	r.U16()
+	return !r.Bad
 }

@@ -4,66 +4,34 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 
 	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/format/octets"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
-// reader takes a packet apart. Once something is missing all is empty.
+// reader takes a packet apart.
 type reader struct {
-	a   *ssh
-	c   analyzer.Conn
-	b   []byte
-	bad bool
-}
-
-func (r *reader) bytes(n int) []byte {
-	if n < 0 || n > len(r.b) || r.bad {
-		r.bad = true
-		return nil
-	}
-	b := r.b[:n]
-	r.b = r.b[n:]
-	return b
-}
-
-func (r *reader) u8() uint8 {
-	if b := r.bytes(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (r *reader) u16() uint16 {
-	if b := r.bytes(2); b != nil {
-		return binary.BigEndian.Uint16(b)
-	}
-	return 0
-}
-
-func (r *reader) u32() uint32 {
-	if b := r.bytes(4); b != nil {
-		return binary.BigEndian.Uint32(b)
-	}
-	return 0
+	octets.Reader
+	a *ssh
+	c analyzer.Conn
 }
 
 // str reads a string with its length in front (RFC 4251 section 5).
 func (r *reader) str() []byte {
-	n := r.u32()
-	if r.bad {
+	n := r.U32()
+	if r.Bad {
 		return nil
 	}
 	if most := uint32(r.a.s.cfg.MaxString); most > 0 && n > most {
 		r.a.limit(r.c, "SSH_max_string_length_exceeded", uint64(n), uint64(most))
 		n = most
 	}
-	return r.bytes(int(n))
+	return r.Take(int(n))
 }
 
 // mpint reads a number of SSH 1, with its length in bits in front.
-func (r *reader) mpint() []byte { return r.bytes((int(r.u16()) + 7) / 8) }
+func (r *reader) mpint() []byte { return r.Take((int(r.U16()) + 7) / 8) }
 
 // Messages of SSH 1 and 2 that matter before encryption. The numbers from 30 on
 // depend on the kind of key exchange.
@@ -76,21 +44,21 @@ const (
 
 // message1 takes a packet of SSH 1: padding, type, content, checksum.
 func (a *ssh) message1(c analyzer.Conn, orig bool, s *side, body []byte) bool {
-	r := reader{a: a, c: c, b: body}
-	r.bytes(8 - int(s.capped%8))
-	kind := r.u8()
-	in := reader{a: a, c: c, b: r.bytes(int(s.capped) - 5), bad: r.bad}
+	r := reader{octets.Reader{B: body}, a, c}
+	r.Take(8 - int(s.capped%8))
+	kind := r.U8()
+	in := reader{octets.Reader{B: r.Take(int(s.capped) - 5), Bad: r.Bad}, a, c}
 	switch {
-	case r.bad:
+	case r.Bad:
 		return false
 	case kind == msg1PublicKey:
-		in.bytes(8 + 4)
+		in.Take(8 + 4)
 		in.mpint()
 		in.mpint()
-		in.u32()
+		in.U32()
 		exp, mod := in.mpint(), in.mpint()
-		in.bytes(12)
-		if in.bad {
+		in.Take(12)
+		if in.Bad {
 			return false
 		}
 		h := sha256.New()
@@ -99,10 +67,10 @@ func (a *ssh) message1(c analyzer.Conn, orig bool, s *side, body []byte) bool {
 		h.Sum(a.digest[:0])
 		a.fingerprint(c)
 	case kind == msg1SessionKey:
-		in.bytes(1 + 8)
+		in.Take(1 + 8)
 		in.mpint()
-		in.u32()
-		if in.bad {
+		in.U32()
+		if in.Bad {
 			return false
 		}
 		c.Confirm(service)
@@ -116,9 +84,9 @@ func (a *ssh) message1(c analyzer.Conn, orig bool, s *side, body []byte) bool {
 // message2 takes a packet of SSH 2: length of the padding, type, content,
 // padding.
 func (a *ssh) message2(c analyzer.Conn, orig bool, s *side, body []byte) bool {
-	r := reader{a: a, c: c, b: body}
-	pad, kind := int(r.u8()), r.u8()
-	if r.bad {
+	r := reader{octets.Reader{B: body}, a, c}
+	pad, kind := int(r.U8()), r.U8()
+	if r.Bad {
 		return false
 	}
 	if kind == msgNewKeys {
@@ -127,10 +95,10 @@ func (a *ssh) message2(c analyzer.Conn, orig bool, s *side, body []byte) bool {
 	n := len(body) - pad - 2
 	if s.state == atECC {
 		// As in Zeek the content ends where its strings do.
-		return a.ecc(c, &r, kind) && len(r.b) >= pad
+		return a.ecc(c, &r, kind) && len(r.B) >= pad
 	}
-	in := reader{a: a, c: c, b: r.bytes(n)}
-	if r.bad {
+	in := reader{octets.Reader{B: r.Take(n)}, a, c}
+	if r.Bad {
 		return false
 	}
 	switch s.state {
@@ -146,7 +114,7 @@ func (a *ssh) message2(c analyzer.Conn, orig bool, s *side, body []byte) bool {
 	case atGEX:
 		switch kind {
 		case msgFirst:
-			in.bytes(4)
+			in.Take(4)
 		case msgFirst + 1:
 			in.str()
 			in.str()
@@ -155,7 +123,7 @@ func (a *ssh) message2(c analyzer.Conn, orig bool, s *side, body []byte) bool {
 		case msgFirst + 3:
 			a.hostKeyReply(c, &in)
 		case msgFirst + 4:
-			in.bytes(12)
+			in.Take(12)
 		}
 	case atGSS:
 		a.gss(c, &in, kind)
@@ -170,7 +138,7 @@ func (a *ssh) message2(c analyzer.Conn, orig bool, s *side, body []byte) bool {
 			return false
 		}
 	}
-	if in.bad {
+	if in.Bad {
 		return false
 	}
 	if kind == msgNewKeys {
@@ -184,7 +152,7 @@ func (a *ssh) hostKeyReply(c analyzer.Conn, r *reader) {
 	key := r.str()
 	r.str()
 	r.str()
-	if !r.bad {
+	if !r.Bad {
 		a.hostKey(c, key)
 	}
 }
@@ -200,7 +168,7 @@ func (a *ssh) ecc(c analyzer.Conn, r *reader, kind uint8) bool {
 	default:
 		return false
 	}
-	return !r.bad
+	return !r.Bad
 }
 
 // gss reads a message of a GSS-API exchange (RFC 4462).
@@ -214,24 +182,24 @@ func (a *ssh) gss(c analyzer.Conn, r *reader, kind uint8) {
 	case 32:
 		r.str()
 		r.str()
-		if r.u8() != 0 {
+		if r.U8() != 0 {
 			r.str()
 		}
 	case 33:
-		if key := r.str(); !r.bad {
+		if key := r.str(); !r.Bad {
 			a.hostKey(c, key)
 		}
 	case 34:
-		r.bytes(8)
+		r.Take(8)
 		r.str()
 		r.str()
 	case 40:
-		r.bytes(12)
+		r.Take(12)
 	case 41:
 		r.str()
 		r.str()
 	default:
-		r.bad = true
+		r.Bad = true
 	}
 }
 
@@ -263,12 +231,12 @@ func kexLimit(list int) string {
 func (a *ssh) kexinit(c analyzer.Conn, orig bool, r *reader) bool {
 	k := &a.s.k
 	defer func() { *k = Kexinit{} }()
-	r.bytes(16)
+	r.Take(16)
 	for i := range k.Lists {
 		k.Lists[i] = r.str()
 	}
-	r.bytes(1 + 4)
-	if r.bad {
+	r.Take(1 + 4)
+	if r.Bad {
 		return false
 	}
 	k.Server = !orig

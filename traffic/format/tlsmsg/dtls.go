@@ -1,5 +1,7 @@
 package tlsmsg
 
+import "github.com/picket-nsm/picket/traffic/format/octets"
+
 // DTLSRecord is a record of a datagram.
 type DTLSRecord struct {
 	Type    uint8
@@ -14,18 +16,18 @@ type DTLSRecord struct {
 // follows: such a datagram is of another protocol. ok is false where the record
 // is cut.
 func ParseDTLSRecord(b []byte) (rec DTLSRecord, rest []byte, ok bool) {
-	r := reader{b: b}
-	rec.Type, rec.Version, rec.Epoch = r.u8(), r.u16(), r.u16()
-	rec.Seq = uint64(r.u16())<<32 | uint64(r.u32())
-	n := int(r.u16())
-	if r.bad {
+	r := octets.Reader{B: b}
+	rec.Type, rec.Version, rec.Epoch = r.U8(), r.U16(), r.U16()
+	rec.Seq = uint64(r.U16())<<32 | uint64(r.U32())
+	n := int(r.U16())
+	if r.Bad {
 		return rec, nil, false
 	}
 	if rec.Version != DTLS10 && rec.Version != DTLS12 {
 		return rec, nil, true
 	}
-	rec.Body = r.bytes(n)
-	return rec, r.b, !r.bad
+	rec.Body = r.Take(n)
+	return rec, r.B, !r.Bad
 }
 
 // Unified reports whether a record's first byte begins DTLS 1.3's short header.
@@ -36,20 +38,20 @@ func Unified(first byte) bool { return first&0xe0 == 0x20 }
 // Such a record may be without a length, so the rest of the datagram is taken to
 // be its own.
 func CheckUnified(b []byte) bool {
-	r := reader{b: b}
-	first := r.u8()
+	r := octets.Reader{B: b}
+	first := r.U8()
 	if first&0x10 != 0 {
-		return !r.bad // with a connection id, whose length stands elsewhere
+		return !r.Bad // with a connection id, whose length stands elsewhere
 	}
 	if first&0x08 != 0 {
-		r.u16()
+		r.U16()
 	} else {
-		r.u8()
+		r.U8()
 	}
 	if first&0x04 != 0 {
-		r.u16()
+		r.U16()
 	}
-	return !r.bad
+	return !r.Bad
 }
 
 // Fragment is a piece of a handshake message in a DTLS record.
@@ -64,8 +66,8 @@ type Fragment struct {
 
 // ParseFragment reads the body of a handshake record.
 func ParseFragment(b []byte) (f Fragment, ok bool) {
-	r := reader{b: b}
-	f.Kind, f.Len, f.Seq, f.Offset, f.Size = r.u8(), r.u24(), r.u16(), r.u24(), r.u24()
-	f.Data = r.b
-	return f, !r.bad
+	r := octets.Reader{B: b}
+	f.Kind, f.Len, f.Seq, f.Offset, f.Size = r.U8(), r.U24(), r.U16(), r.U24(), r.U24()
+	f.Data = r.B
+	return f, !r.Bad
 }

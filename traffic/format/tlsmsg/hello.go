@@ -1,5 +1,7 @@
 package tlsmsg
 
+import "github.com/picket-nsm/picket/traffic/format/octets"
+
 // Hello is a ClientHello or a ServerHello, as far as it could be read. Byte
 // slices point into the message, the other slices are reused by the next Parse.
 type Hello struct {
@@ -64,17 +66,17 @@ func (h *Hello) broken() {
 // ParseClient reads the body of a ClientHello message.
 func (h *Hello) ParseClient(body []byte) {
 	h.reset(true)
-	r := reader{b: body}
-	h.Version = r.u16()
-	h.Random = r.bytes(32)
-	h.SessionID = r.vec8()
+	r := octets.Reader{B: body}
+	h.Version = r.U16()
+	h.Random = r.Take(32)
+	h.SessionID = r.Vec8()
 	if h.Version == DTLS10 || h.Version == DTLS12 {
-		h.Cookie = r.vec8()
+		h.Cookie = r.Vec8()
 	}
-	n := int(r.u16())
-	suites := r.bytes(n / 2 * 2)
-	h.Compression = r.vec8()
-	if r.bad || !h.extensions(&r) {
+	n := int(r.U16())
+	suites := r.Take(n / 2 * 2)
+	h.Compression = r.Vec8()
+	if r.Bad || !h.extensions(&r) {
 		h.broken()
 		return
 	}
@@ -88,18 +90,18 @@ func (h *Hello) ParseClient(body []byte) {
 // 21 have a form of their own.
 func (h *Hello) ParseServer(body []byte) {
 	h.reset(false)
-	r := reader{b: body}
-	h.Version = r.u16()
-	h.Random = r.bytes(32)
+	r := octets.Reader{B: body}
+	h.Version = r.U16()
+	h.Random = r.Take(32)
 	short := h.Version == TLS13 || h.Version>>8 == 0x7f
 	if !short {
-		h.SessionID = r.vec8()
+		h.SessionID = r.Vec8()
 	}
-	suite := r.u16()
+	suite := r.U16()
 	if !short {
-		h.Compression = r.bytes(1)
+		h.Compression = r.Take(1)
 	}
-	if r.bad || !h.extensions(&r) {
+	if r.Bad || !h.extensions(&r) {
 		h.broken()
 		return
 	}
@@ -109,20 +111,20 @@ func (h *Hello) ParseServer(body []byte) {
 
 // extensions reads what follows; nothing at all is fine. The length in front is
 // not trusted: extensions reach to the end of the message.
-func (h *Hello) extensions(r *reader) bool {
-	if len(r.b) == 0 {
+func (h *Hello) extensions(r *octets.Reader) bool {
+	if len(r.B) == 0 {
 		return true
 	}
-	r.u16()
-	for len(r.b) > 0 {
-		kind := r.u16()
-		data := r.vec16()
-		if r.bad || !h.extension(kind, data) {
+	r.U16()
+	for len(r.B) > 0 {
+		kind := r.U16()
+		data := r.Vec16()
+		if r.Bad || !h.extension(kind, data) {
 			return false
 		}
 		h.Extensions = append(h.Extensions, kind)
 	}
-	return !r.bad
+	return !r.Bad
 }
 
 // extension reads one extension. An empty one is always fine.
@@ -151,19 +153,19 @@ func (h *Hello) extension(kind uint16, data []byte) bool {
 	case ExtKeyShare, ExtKeyShareOld:
 		return h.keyShare(data)
 	case ExtSupportedGroups:
-		r := reader{b: data}
-		n := int(r.u16())
-		list := r.bytes(n / 2 * 2)
+		r := octets.Reader{B: data}
+		n := int(r.U16())
+		list := r.Take(n / 2 * 2)
 		h.Groups = appendU16(h.Groups[:0], list)
-		return !r.bad
+		return !r.Bad
 	case ExtPointFormats:
-		r := reader{b: data}
-		h.PointFormats = r.vec8()
-		return !r.bad
+		r := octets.Reader{B: data}
+		h.PointFormats = r.Vec8()
+		return !r.Bad
 	case ExtSignatures, ExtSignaturesCert:
-		r := reader{b: data}
-		list := r.vec16()
-		if r.bad || len(list)%2 != 0 {
+		r := octets.Reader{B: data}
+		list := r.Vec16()
+		if r.Bad || len(list)%2 != 0 {
 			return false
 		}
 		if kind == ExtSignatures {
@@ -173,9 +175,9 @@ func (h *Hello) extension(kind uint16, data []byte) bool {
 	case ExtSCT:
 		return checkSCTs(data)
 	case ExtPSKModes, ExtConnectionID:
-		r := reader{b: data}
-		r.vec8()
-		return !r.bad
+		r := octets.Reader{B: data}
+		r.Vec8()
+		return !r.Bad
 	case ExtEncryptedHello:
 		return h.encryptedHello(data)
 	}
@@ -183,127 +185,127 @@ func (h *Hello) extension(kind uint16, data []byte) bool {
 }
 
 func (h *Hello) serverName(data []byte) bool {
-	r := reader{b: data}
-	r = reader{b: r.vec16(), bad: r.bad}
+	r := octets.Reader{B: data}
+	r = octets.Reader{B: r.Vec16(), Bad: r.Bad}
 	h.Names, h.NameTypes = h.Names[:0], h.NameTypes[:0]
-	for len(r.b) > 0 {
-		kind := r.u8()
+	for len(r.B) > 0 {
+		kind := r.U8()
 		if kind != 0 {
 			h.NameTypes = append(h.NameTypes, kind) // its form is not known: it is all the rest
 			break
 		}
-		name := r.vec16()
-		if r.bad {
+		name := r.Vec16()
+		if r.Bad {
 			h.Names = h.Names[:0]
 			return false
 		}
 		h.Names = append(h.Names, name)
 	}
-	return !r.bad
+	return !r.Bad
 }
 
 func (h *Hello) protocols(data []byte) bool {
-	r := reader{b: data}
-	r = reader{b: r.vec16(), bad: r.bad}
+	r := octets.Reader{B: data}
+	r = octets.Reader{B: r.Vec16(), Bad: r.Bad}
 	h.Protocols = h.Protocols[:0]
-	for len(r.b) > 0 {
-		h.Protocols = append(h.Protocols, r.vec8())
+	for len(r.B) > 0 {
+		h.Protocols = append(h.Protocols, r.Vec8())
 	}
-	if r.bad {
+	if r.Bad {
 		h.Protocols = h.Protocols[:0]
 	}
-	return !r.bad
+	return !r.Bad
 }
 
 func (h *Hello) versions(data []byte) bool {
-	r := reader{b: data}
+	r := octets.Reader{B: data}
 	if !h.Client {
-		h.Versions = append(h.Versions[:0], r.u16())
+		h.Versions = append(h.Versions[:0], r.U16())
 	} else {
-		list := r.vec8()
+		list := r.Vec8()
 		if len(list)%2 != 0 {
-			r.bad = true
+			r.Bad = true
 		}
 		h.Versions = appendU16(h.Versions[:0], list)
 	}
-	if r.bad {
+	if r.Bad {
 		h.Versions = h.Versions[:0]
 	}
-	return !r.bad
+	return !r.Bad
 }
 
 func (h *Hello) keyShare(data []byte) bool {
-	r := reader{b: data}
+	r := octets.Reader{B: data}
 	h.KeyShares = h.KeyShares[:0]
 	switch {
 	case h.Client:
-		r = reader{b: r.vec16(), bad: r.bad}
-		for len(r.b) > 0 {
-			h.KeyShares = append(h.KeyShares, r.u16())
-			r.vec16()
+		r = octets.Reader{B: r.Vec16(), Bad: r.Bad}
+		for len(r.B) > 0 {
+			h.KeyShares = append(h.KeyShares, r.U16())
+			r.Vec16()
 		}
 	case len(data) == 2: // which group a HelloRetryRequest asks for
-		h.KeyShares = append(h.KeyShares, r.u16())
+		h.KeyShares = append(h.KeyShares, r.U16())
 	default:
-		h.KeyShares = append(h.KeyShares, r.u16())
-		r.vec16()
+		h.KeyShares = append(h.KeyShares, r.U16())
+		r.Vec16()
 	}
-	if r.bad {
+	if r.Bad {
 		h.KeyShares = h.KeyShares[:0]
 	}
-	return !r.bad
+	return !r.Bad
 }
 
 // psk checks a pre_shared_key extension.
 func (h *Hello) psk(data []byte) bool {
-	r := reader{b: data}
+	r := octets.Reader{B: data}
 	if len(data) == 0 {
 		return true
 	}
 	if !h.Client {
-		r.u16()
-		return !r.bad
+		r.U16()
+		return !r.Bad
 	}
-	ids := reader{b: r.vec16()}
-	binders := reader{b: r.vec16()}
-	for len(ids.b) > 0 {
-		ids.vec16()
-		ids.u32()
+	ids := octets.Reader{B: r.Vec16()}
+	binders := octets.Reader{B: r.Vec16()}
+	for len(ids.B) > 0 {
+		ids.Vec16()
+		ids.U32()
 	}
-	for len(binders.b) > 0 {
-		binders.vec8()
+	for len(binders.B) > 0 {
+		binders.Vec8()
 	}
-	return !r.bad && !ids.bad && !binders.bad
+	return !r.Bad && !ids.Bad && !binders.Bad
 }
 
 // checkSCTs checks a list of signed certificate timestamps (RFC 6962).
 func checkSCTs(data []byte) bool {
-	r := reader{b: data}
-	list := reader{b: r.vec16()}
-	for len(list.b) > 0 {
-		sct := reader{b: list.vec16()}
-		sct.bytes(1 + 32 + 8) // version, log, time
-		sct.vec16()           // extensions
-		sct.u16()             // algorithms
-		sct.vec16()           // signature
-		if sct.bad {
+	r := octets.Reader{B: data}
+	list := octets.Reader{B: r.Vec16()}
+	for len(list.B) > 0 {
+		sct := octets.Reader{B: list.Vec16()}
+		sct.Take(1 + 32 + 8) // version, log, time
+		sct.Vec16()          // extensions
+		sct.U16()            // algorithms
+		sct.Vec16()          // signature
+		if sct.Bad {
 			return false
 		}
 	}
-	return !r.bad && !list.bad
+	return !r.Bad && !list.Bad
 }
 
 func (h *Hello) encryptedHello(data []byte) bool {
-	r := reader{b: data}
-	if kind := r.u8(); kind != 0 {
+	r := octets.Reader{B: data}
+	if kind := r.U8(); kind != 0 {
 		h.InnerECH = kind
 		return true
 	}
-	r.u32() // KDF, AEAD
-	r.u8()  // config
-	r.vec16()
-	r.vec16()
-	return !r.bad
+	r.U32() // KDF, AEAD
+	r.U8()  // config
+	r.Vec16()
+	r.Vec16()
+	return !r.Bad
 }
 
 func appendU16(dst []uint16, b []byte) []uint16 {

@@ -1,21 +1,25 @@
 package tlsmsg
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/picket-nsm/picket/traffic/format/octets"
+)
 
 // ParseCertificates appends the certificates of a Certificate message (before
 // TLS 1.3) to dst, at most limit of them. It returns nothing more, and false, if
 // any of them is cut.
 func ParseCertificates(dst [][]byte, body []byte, limit int) ([][]byte, bool) {
-	r := reader{b: body}
-	list := reader{b: r.vec24()}
+	r := octets.Reader{B: body}
+	list := octets.Reader{B: r.Vec24()}
 	n := len(dst)
-	for len(list.b) > 0 {
-		cert := list.vec24()
+	for len(list.B) > 0 {
+		cert := list.Vec24()
 		if len(dst)-n < limit {
 			dst = append(dst, cert)
 		}
 	}
-	if r.bad || list.bad {
+	if r.Bad || list.Bad {
 		return dst[:n], false
 	}
 	return dst, true
@@ -25,10 +29,10 @@ func ParseCertificates(dst [][]byte, body []byte, limit int) ([][]byte, bool) {
 // CertificateStatus message; type 1 is OCSP. As in Zeek the response is all that
 // follows its length.
 func ParseCertificateStatus(body []byte) (kind uint8, response []byte, ok bool) {
-	r := reader{b: body}
-	kind = r.u8()
-	r.u24()
-	return kind, r.b, !r.bad
+	r := octets.Reader{B: body}
+	kind = r.U8()
+	r.U24()
+	return kind, r.B, !r.Bad
 }
 
 // keyExchange says how a suite's ServerKeyExchange looks.
@@ -68,60 +72,60 @@ func signs(version uint16) bool { return version > TLS11 && version != DTLS10 }
 // suite and version that the server chose.
 func ParseServerKeyExchange(suite uint32, version uint16, body []byte) (curve uint16, named, ok bool) {
 	const namedCurve = 3
-	r := reader{b: body}
+	r := octets.Reader{B: body}
 	signature := func() {
 		if signs(version) {
-			r.u16()
+			r.U16()
 		}
-		r.vec16()
+		r.Vec16()
 	}
 	switch kex := exchange(suite); kex {
 	case kexECDHE, kexECDHAnon:
-		if r.u8() != namedCurve {
-			return 0, false, !r.bad
+		if r.U8() != namedCurve {
+			return 0, false, !r.Bad
 		}
-		curve = r.u16()
-		r.vec8()
+		curve = r.U16()
+		r.Vec8()
 		if kex == kexECDHE {
 			signature()
 		}
-		return curve, !r.bad, !r.bad
+		return curve, !r.Bad, !r.Bad
 	case kexDHE, kexDHAnon:
 		for range 3 {
-			r.vec16() // p, g, Ys
+			r.Vec16() // p, g, Ys
 		}
 		if kex == kexDHE {
 			signature()
 		}
 	}
-	return 0, false, !r.bad
+	return 0, false, !r.Bad
 }
 
 // CheckMessage reports whether a message of a kind that is not read further is
 // of its form.
 func CheckMessage(kind uint8, version uint16, body []byte) bool {
-	r := reader{b: body}
+	r := octets.Reader{B: body}
 	switch kind {
 	case HelloVerifyRequest:
-		r.u16()
-		r.vec8()
+		r.U16()
+		r.Vec8()
 	case NewSessionTicket:
-		r.u32()
-		r.vec16()
+		r.U32()
+		r.Vec16()
 	case CertificateRequest:
-		r.vec8()
+		r.Vec8()
 		if signs(version) {
-			if list := r.vec16(); len(list)%2 != 0 {
+			if list := r.Vec16(); len(list)%2 != 0 {
 				return false
 			}
 		}
-		names := reader{b: r.vec16()}
-		for len(names.b) > 0 {
-			names.vec16()
+		names := octets.Reader{B: r.Vec16()}
+		for len(names.B) > 0 {
+			names.Vec16()
 		}
-		return !r.bad && !names.bad
+		return !r.Bad && !names.Bad
 	}
-	return !r.bad
+	return !r.Bad
 }
 
 // Known reports whether messages of this kind are expected to be seen in clear.

@@ -1,5 +1,7 @@
 package tlsmsg
 
+import "github.com/picket-nsm/picket/traffic/format/octets"
+
 // SSL 2 records: two bytes of length, the first of them with its high bit set,
 // then a type. What this package calls header is the first HeaderLen bytes, so
 // that both kinds of records are read alike.
@@ -24,12 +26,12 @@ func ParseV2Header(b []byte) (kind uint8, head uint16, n int) {
 func (h *Hello) ParseV2Client(version uint16, body []byte) {
 	h.reset(true)
 	h.V2 = true
-	r := reader{b: body}
-	suites, id, challenge := r.u16(), r.u16(), r.u16()
-	kinds := r.bytes(int(suites) / 3 * 3)
-	h.SessionID = r.bytes(int(id))
-	h.Random = r.bytes(int(challenge))
-	if r.bad || 6+int(suites)+int(id)+int(challenge) > len(body) {
+	r := octets.Reader{B: body}
+	suites, id, challenge := r.U16(), r.U16(), r.U16()
+	kinds := r.Take(int(suites) / 3 * 3)
+	h.SessionID = r.Take(int(id))
+	h.Random = r.Take(int(challenge))
+	if r.Bad || 6+int(suites)+int(id)+int(challenge) > len(body) {
 		h.broken()
 		return
 	}
@@ -42,13 +44,13 @@ func (h *Hello) ParseV2Client(version uint16, body []byte) {
 func (h *Hello) ParseV2Server(body []byte) (cert []byte) {
 	h.reset(false)
 	h.V2 = true
-	r := reader{b: body}
-	h.Version = r.u16()
-	n, suites, id := r.u16(), r.u16(), r.u16()
-	cert = r.bytes(int(n))
-	kinds := r.bytes(int(suites) / 3 * 3)
-	h.Random = r.bytes(int(id))
-	if r.bad {
+	r := octets.Reader{B: body}
+	h.Version = r.U16()
+	n, suites, id := r.U16(), r.U16(), r.U16()
+	cert = r.Take(int(n))
+	kinds := r.Take(int(suites) / 3 * 3)
+	h.Random = r.Take(int(id))
+	if r.Bad {
 		h.broken()
 		return nil
 	}
@@ -66,9 +68,9 @@ func (h *Hello) kinds(b []byte) {
 // CheckV2MasterKey reports whether a CLIENT-MASTER-KEY is whole, behind its
 // header.
 func CheckV2MasterKey(body []byte) bool {
-	r := reader{b: body}
-	r.u8()
-	key, encrypted, arg := r.u16(), r.u16(), r.u16()
-	r.bytes(int(key) + int(encrypted) + int(arg))
-	return !r.bad
+	r := octets.Reader{B: body}
+	r.U8()
+	key, encrypted, arg := r.U16(), r.U16(), r.U16()
+	r.Take(int(key) + int(encrypted) + int(arg))
+	return !r.Bad
 }

@@ -49,9 +49,6 @@ func New(spool string, guard *access.Guard) *Operations {
 	return &Operations{spool: spool, guard: guard}
 }
 
-// Spool is the folder of the cluster.
-func (o *Operations) Spool() string { return o.spool }
-
 // Status is the cluster as it was at most Keep ago. The caller only reads it.
 func (o *Operations) Status() (*status.Status, error) {
 	o.mu.Lock()

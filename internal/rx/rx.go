@@ -109,7 +109,6 @@ func Compile(patterns []string, o Options) (*Set, error) {
 
 // Regexp is a pattern as scripts use it. One goroutine.
 type Regexp struct {
-	text            string
 	exact, anywhere *Matcher
 }
 
@@ -118,7 +117,7 @@ const cacheSize = 1 << 20
 
 // New compiles one pattern.
 func New(pattern string) (*Regexp, error) {
-	r := &Regexp{text: pattern}
+	r := &Regexp{}
 	for _, m := range []struct {
 		to   **Matcher
 		mode Mode
@@ -131,9 +130,6 @@ func New(pattern string) (*Regexp, error) {
 	}
 	return r, nil
 }
-
-// String returns the pattern's text.
-func (r *Regexp) String() string { return r.text }
 
 // MatchExactly reports whether the pattern matches all of b (Zeek's p == b).
 func (r *Regexp) MatchExactly(b []byte) bool {

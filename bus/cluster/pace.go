@@ -10,8 +10,16 @@ const heardPerTurn = 16
 const missed = 3
 
 // Turns is after how many turns each of so many nodes of a role announces itself:
-// every turn up to 16 of them, every eighth with 128. A turn is a second.
-func Turns(nodes int) int { return max(1, (nodes+heardPerTurn-1)/heardPerTurn) }
+// every turn up to 16 of them, every eighth with 65 to 128. A turn is a second. It is a
+// power of two, so that a node's turns in a large cluster are among those it has in a
+// small one, and few change while it grows.
+func Turns(nodes int) int {
+	n := 1
+	for n*heardPerTurn < min(nodes, maxNodes) {
+		n *= 2
+	}
+	return n
+}
 
 // maxTurns bounds how long a node can have us wait for its next word.
 const maxTurns = maxNodes / heardPerTurn

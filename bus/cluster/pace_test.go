@@ -17,7 +17,7 @@ import (
 )
 
 func TestTurns(t *testing.T) {
-	for _, c := range []struct{ nodes, want int }{{0, 1}, {1, 1}, {16, 1}, {17, 2}, {32, 2}, {33, 3}, {128, 8}, {maxNodes, maxTurns}} {
+	for _, c := range []struct{ nodes, want int }{{0, 1}, {1, 1}, {16, 1}, {17, 2}, {32, 2}, {33, 4}, {65, 8}, {128, 8}, {129, 16}, {10 * maxNodes, maxTurns}, {maxNodes, maxTurns}} {
 		if got := Turns(c.nodes); got != c.want {
 			t.Errorf("%d nodes: %d turns, want %d", c.nodes, got, c.want)
 		}

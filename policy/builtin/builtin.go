@@ -62,18 +62,18 @@ type Secured struct{ list []func(c analyzer.Conn) }
 // Listen asks to be told. Call it while protocols are made.
 func (s *Secured) Listen(f func(c analyzer.Conn)) { s.list = append(s.list, f) }
 
-// Seconds tells those who asked each second of packet time.
-type Seconds struct{ list []func(now packet.Time) }
-
-// Listen asks to be told. Call it while protocols are made.
-func (s *Seconds) Listen(f func(now packet.Time)) { s.list = append(s.list, f) }
-
 // Tell tells all.
 func (s *Secured) Tell(c analyzer.Conn) {
 	for _, f := range s.list {
 		f(c)
 	}
 }
+
+// Seconds tells those who asked each second of packet time.
+type Seconds struct{ list []func(now packet.Time) }
+
+// Listen asks to be told. Call it while protocols are made.
+func (s *Seconds) Listen(f func(now packet.Time)) { s.list = append(s.list, f) }
 
 // Once answers who may log what the cluster logs once within ttl seconds. The
 // answer comes once, on the worker's goroutine, from within Ask or later.

@@ -98,7 +98,7 @@ func (d *channel) Looked(c analyzer.Conn, mime string) {
 	}
 	switch w, _ := d.find(c); {
 	case w.s != nil:
-		w.s.mime.put([]byte(mime))
+		w.s.mime.Put([]byte(mime))
 	case w.uid != "":
 		d.log.tellType(w.uid, mime, c.Now())
 	}

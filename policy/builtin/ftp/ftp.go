@@ -126,9 +126,9 @@ func (l *Log) Secured(c analyzer.Conn) {
 func (s *session) asks(mechanism []byte) {
 	grid := bytes.Contains(mechanism, []byte("GSSAPI"))
 	if !grid && s.grid {
-		delete(s.log.grids, string(s.uid))
+		delete(s.log.grids, string(s.UID()))
 	} else if grid && !s.grid {
-		s.log.grids[string(s.uid)] = s
+		s.log.grids[string(s.UID())] = s
 	}
 	s.grid = grid
 }
@@ -180,7 +180,7 @@ func (s *session) Request(c analyzer.Conn, r *wire.Request) {
 	case "USER":
 		s.user = append(s.user[:0], s.cut(c, r.Arg, s.log.cfg.MaxUser, "FTP_user_too_long")...)
 	case "PASS":
-		s.password.put(s.cut(c, r.Arg, s.log.cfg.MaxPassword, "FTP_password_too_long"))
+		s.password.Put(s.cut(c, r.Arg, s.log.cfg.MaxPassword, "FTP_password_too_long"))
 	case "PORT":
 		if a, ok := wire.ParsePort(r.Arg); ok {
 			s.expect(c, a, false)
@@ -211,7 +211,7 @@ func (s *session) Reply(c analyzer.Conn, r *wire.Reply) {
 	}
 	s.setCurrent(s.best(r.Code, r.Text))
 	s.code, s.hasCode = r.Code, true
-	s.replyMsg.put(r.Text)
+	s.replyMsg.Put(r.Text)
 	if r.More {
 		return
 	}
@@ -257,7 +257,7 @@ func (s *session) End(c analyzer.Conn) {
 			s.write()
 		}
 		if s.shared {
-			s.log.release(func(r *heldRow) bool { return bytes.Equal(r.s.uid, s.uid) })
+			s.log.release(func(r *heldRow) bool { return bytes.Equal(r.s.UID(), s.UID()) })
 		}
 	}
 	s.reset()

@@ -8,6 +8,7 @@ import (
 
 	wire "github.com/picket-nsm/picket/traffic/analyzer/ftp"
 
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
 	"github.com/picket-nsm/picket/traffic/packet"
@@ -27,7 +28,7 @@ func harness() analyzertest.Harness {
 					}
 					var b strings.Builder
 					for i, v := range row {
-						if i > colTS && i <= colRespP || !v.IsSet() {
+						if i > 0 && i < rows.Columns || !v.IsSet() {
 							continue
 						}
 						fmt.Fprintf(&b, " %s=%s", schema.Fields[i].Name, plain(v))

@@ -3,6 +3,7 @@ package ftp
 import (
 	"bytes"
 
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/packet"
 )
 
@@ -33,7 +34,7 @@ func moves(name []byte) bool {
 
 // writeAt writes the row, or holds it.
 func (s *session) writeAt(now packet.Time) {
-	if !s.shared || !s.fuid.IsZero() || !moves(s.command.b) {
+	if !s.shared || !s.fuid.IsZero() || !moves(s.command.B) {
 		s.write()
 		return
 	}
@@ -47,10 +48,10 @@ func (s *session) writeAt(now packet.Time) {
 
 // copy returns what a row is made of.
 func (s *session) copy() *session {
-	field := func(f field) field { return field{f.set, bytes.Clone(f.b)} }
+	text := func(t rows.Text) rows.Text { return rows.Text{Set: t.Set, B: bytes.Clone(t.B)} }
 	return &session{
-		log: s.log, ts: s.ts, id: s.id, uid: bytes.Clone(s.uid), user: bytes.Clone(s.user), password: field(s.password),
-		command: field(s.command), arg: field(s.arg), mime: field(s.mime), replyMsg: field(s.replyMsg),
+		log: s.log, Conn: s.Conn.Clone(), user: bytes.Clone(s.user), password: text(s.password),
+		command: text(s.command), arg: text(s.arg), mime: text(s.mime), replyMsg: text(s.replyMsg),
 		code: s.code, size: s.size, hasCode: s.hasCode, hasSize: s.hasSize, channel: s.channel, hasChannel: s.hasChannel,
 	}
 }
@@ -59,7 +60,7 @@ func (s *session) copy() *session {
 // held and was due when they were seen, or the session's next one.
 func (l *Log) meant(uid []byte, at packet.Time) *session {
 	for i := range l.rows {
-		if r := &l.rows[i]; at <= r.at && bytes.Equal(r.s.uid, uid) {
+		if r := &l.rows[i]; at <= r.at && bytes.Equal(r.s.UID(), uid) {
 			return r.s
 		}
 	}

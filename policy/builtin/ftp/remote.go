@@ -49,9 +49,9 @@ func (l *Log) tellExpected(s *session, e endpoint, now packet.Time) {
 	}
 	if !s.shared {
 		s.shared = true
-		l.shared[string(s.uid)] = s
+		l.shared[string(s.UID())] = s
 	}
-	l.told = append(appendEndpoint(append(l.told[:0], newsExpected), e), s.uid...)
+	l.told = append(appendEndpoint(append(l.told[:0], newsExpected), e), s.UID()...)
 	l.deps.Board.Tell(news, now, l.told)
 }
 
@@ -101,7 +101,7 @@ func (l *Log) hear(at packet.Time, b []byte) {
 		for i, c := range b {
 			if c == 0 {
 				if s := l.meant(b[i+1:], at); s != nil {
-					s.mime.put(b[:i])
+					s.mime.Put(b[:i])
 				}
 				return
 			}

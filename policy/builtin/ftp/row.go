@@ -1,6 +1,7 @@
 package ftp
 
 import (
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/zeek/record"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -25,15 +26,9 @@ func Schema() *record.Schema {
 	)
 }
 
-// Columns, in the order of Schema.
+// Columns behind those of rows.Conn, in the order of Schema.
 const (
-	colTS = iota
-	colUID
-	colOrigH
-	colOrigP
-	colRespH
-	colRespP
-	colUser
+	colUser = rows.Columns + iota
 	colPassword
 	colCommand
 	colArg
@@ -53,20 +48,15 @@ const (
 func (s *session) write() {
 	row := s.log.row
 	clear(row)
-	row[colTS] = value.Time(float64(s.ts))
-	row[colUID] = value.String(value.Borrow(s.uid))
-	row[colOrigH], row[colOrigP] = value.Addr16(s.id.Orig), value.Port(s.id.OrigP, s.id.Proto)
-	row[colRespH], row[colRespP] = value.Addr16(s.id.Resp), value.Port(s.id.RespP, s.id.Proto)
+	s.Fill(row)
 	row[colUser] = value.String(value.Borrow(s.user))
 	for _, c := range [...]struct {
 		col int
-		f   *field
+		f   *rows.Text
 	}{
 		{colPassword, &s.password}, {colCommand, &s.command}, {colArg, &s.arg}, {colMIME, &s.mime}, {colReply, &s.replyMsg},
 	} {
-		if c.f.set {
-			row[c.col] = value.String(value.Borrow(c.f.b))
-		}
+		row[c.col] = c.f.Value()
 	}
 	if s.hasSize {
 		row[colSize] = value.Count(s.size)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/ftp"
 	"github.com/picket-nsm/picket/traffic/files"
@@ -21,15 +22,13 @@ type session struct {
 	grid       bool // it is among the log's grids
 	shared     bool // and among those that other workers know of
 
-	ts         packet.Time
-	id         analyzer.ID // UID is in uid
-	uid        []byte
+	rows.Conn
 	user       []byte
-	password   field
-	command    field
-	arg        field
-	mime       field
-	replyMsg   field
+	password   rows.Text
+	command    rows.Text
+	arg        rows.Text
+	mime       rows.Text
+	replyMsg   rows.Text
 	code       int
 	size       uint64
 	hasCode    bool
@@ -44,14 +43,6 @@ type session struct {
 	held       int
 	unknown    command // stands for a command where none waits
 }
-
-// field is a text that may be unset.
-type field struct {
-	set bool
-	b   []byte
-}
-
-func (f *field) put(b []byte) { f.b, f.set = append(f.b[:0], b...), true }
 
 // dataChannel is a data connection that is expected.
 type dataChannel struct {
@@ -76,9 +67,7 @@ func (s *session) begin(c analyzer.Conn) {
 		return
 	}
 	s.open = true
-	s.ts, s.id = c.Now(), c.ID()
-	s.uid = append(s.uid[:0], s.id.UID...)
-	s.id.UID = ""
+	s.Conn.Begin(c)
 	s.user = append(s.user[:0], "<unknown>"...)
 	s.cwd = append(s.cwd[:0], '.')
 	s.unknown.name = append(s.unknown.name[:0], "<unknown>"...)
@@ -95,21 +84,15 @@ func (s *session) reset() {
 	}
 	s.setCurrent(nil)
 	if s.grid {
-		delete(s.log.grids, string(s.uid))
+		delete(s.log.grids, string(s.UID()))
 	}
 	if s.shared {
-		delete(s.log.shared, string(s.uid))
-	}
-	keep := func(b []byte) []byte {
-		if cap(b) > keepText {
-			return nil
-		}
-		return b[:0]
+		delete(s.log.shared, string(s.UID()))
 	}
 	*s = session{
-		log: s.log, generation: s.generation + 1, pending: s.pending[:0], uid: s.uid[:0], user: keep(s.user),
-		password: field{b: keep(s.password.b)}, command: field{b: keep(s.command.b)}, arg: field{b: keep(s.arg.b)},
-		mime: field{b: keep(s.mime.b)}, replyMsg: field{b: keep(s.replyMsg.b)}, cwd: keep(s.cwd),
+		log: s.log, generation: s.generation + 1, pending: s.pending[:0], Conn: s.Conn.Emptied(), user: rows.Emptied(s.user, keepText),
+		password: s.password.Emptied(keepText), command: s.command.Emptied(keepText), arg: s.arg.Emptied(keepText),
+		mime: s.mime.Emptied(keepText), replyMsg: s.replyMsg.Emptied(keepText), cwd: rows.Emptied(s.cwd, keepText),
 		unknown: command{name: s.unknown.name},
 	}
 }
@@ -195,38 +178,38 @@ const hidden = "<hidden>"
 // the command is one that is logged.
 func (s *session) message(c analyzer.Conn) {
 	cmd := s.cur
-	s.ts = cmd.ts
-	s.command.put(cmd.name)
-	s.arg.put(cmd.arg)
+	s.TS = cmd.ts
+	s.command.Put(cmd.name)
+	s.arg.Put(cmd.arg)
 	if ofFile(cmd.name) {
 		s.appendURL(cmd.arg)
 	}
 	if cfg := &s.log.cfg; true {
-		s.arg.b = s.cut(c, s.arg.b, cfg.MaxArg, "FTP_arg_too_long")
-		s.replyMsg.b = s.cut(c, s.replyMsg.b, cfg.MaxReply, "FTP_reply_msg_too_long")
+		s.arg.B = s.cut(c, s.arg.B, cfg.MaxArg, "FTP_arg_too_long")
+		s.replyMsg.B = s.cut(c, s.replyMsg.B, cfg.MaxReply, "FTP_reply_msg_too_long")
 	}
 	if s.hides() {
 		if string(cmd.name) == "PASS" {
-			s.arg.put([]byte(hidden))
+			s.arg.Put([]byte(hidden))
 		}
-		if s.password.set {
-			s.password.put([]byte(hidden))
+		if s.password.Set {
+			s.password.Put([]byte(hidden))
 		}
 	}
-	s.arg.set = len(s.arg.b) > 0
+	s.arg.Set = len(s.arg.B) > 0
 	if isLogged(cmd.name) {
 		s.writeAt(c.Now())
 		s.logged = true
 	}
-	s.mime.set, s.hasSize, s.hasChannel, s.fuid = false, false, false, files.ID{}
+	s.mime.Set, s.hasSize, s.hasChannel, s.fuid = false, false, false, files.ID{}
 }
 
 // appendURL makes the argument the URL of a file.
 func (s *session) appendURL(name []byte) {
 	path := appendPath(s.log.text[:0], s.cwd, name)
 	s.log.text = path
-	b := append(s.arg.b[:0], "ftp://"...)
-	host := netip.AddrFrom16(s.id.Resp).Unmap()
+	b := append(s.arg.B[:0], "ftp://"...)
+	host := netip.AddrFrom16(s.ID.Resp).Unmap()
 	if host.Is4() {
 		b = text.AppendAddr(b, host)
 	} else {
@@ -235,13 +218,13 @@ func (s *session) appendURL(name []byte) {
 	if len(path) == 0 || path[0] != '/' {
 		b = append(b, '/')
 	}
-	s.arg.b = append(b, path...)
+	s.arg.B = append(b, path...)
 }
 
 // FileSniffed implements files.Watcher.
 func (s *session) FileSniffed(f *files.File) {
 	if f.Mark == s.generation && f.MIME != "" {
-		s.mime.put([]byte(f.MIME))
+		s.mime.Put([]byte(f.MIME))
 	}
 }
 

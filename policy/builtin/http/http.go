@@ -175,7 +175,7 @@ func (h *handler) Done(c analyzer.Conn, d *wire.Done) {
 	s := h.state(c)
 	s.done(c, d)
 	if i := s.cur; h.log.watch != nil && !d.Orig && i != nil && i.code == 101 {
-		h.log.watch.Upgraded(c, i.host.value(), i.uri.value(), i.agent.value())
+		h.log.watch.Upgraded(c, i.host.Value(), i.uri.Value(), i.agent.Value())
 	}
 }
 
@@ -224,7 +224,7 @@ type conn struct {
 
 // connects reports whether the current row is of a CONNECT.
 func (s *conn) connects() bool {
-	return s.cur != nil && s.cur.method.set && string(s.cur.method.b) == "CONNECT"
+	return s.cur != nil && s.cur.method.Set && string(s.cur.method.B) == "CONNECT"
 }
 
 type numbered struct {
@@ -348,7 +348,7 @@ func (s *conn) header(c analyzer.Conn, h *wire.Header) {
 		return
 	}
 	if mime.NamesFile(h.Name, h.Value) {
-		i.name.b, i.name.set = mime.AppendFileName(i.name.b[:0], h.Value), true
+		i.name.B, i.name.Set = mime.AppendFileName(i.name.B[:0], h.Value), true
 	}
 }
 
@@ -361,7 +361,7 @@ func (s *conn) entity(c analyzer.Conn, orig, begins bool) {
 	}
 	i := s.set(c, orig)
 	i.side(orig).parts++
-	i.inEntity, i.name.set = true, false
+	i.inEntity, i.name.Set = true, false
 }
 
 func (s *conn) done(c analyzer.Conn, d *wire.Done) {
@@ -402,8 +402,8 @@ func (s *conn) fileOver(f *files.File) {
 		return
 	}
 	f.Watcher, f.Mark = i, i.generation
-	if i.inEntity && i.name.set {
-		f.Name, f.HasName = string(i.name.b), true
+	if i.inEntity && i.name.Set {
+		f.Name, f.HasName = string(i.name.B), true
 	}
 	sd := i.side(f.Orig)
 	if len(sd.ids) >= s.log.cfg.Files {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/picket-nsm/picket/internal/testenv"
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/http"
@@ -66,7 +67,7 @@ func show(s *record.Schema, row []value.Value) string {
 	var b strings.Builder
 	for i, v := range row {
 		f := &s.Fields[i]
-		if i <= colRespP && i != colTS || !v.IsSet() || f.Name == "tags" {
+		if i > 0 && i < rows.Columns || !v.IsSet() || f.Name == "tags" {
 			continue
 		}
 		fmt.Fprintf(&b, "%s=%s ", f.Name, plain(v))

@@ -7,12 +7,12 @@ import (
 
 	wire "github.com/picket-nsm/picket/traffic/analyzer/http"
 
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/files"
 	"github.com/picket-nsm/picket/traffic/format/mime"
 	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/text"
-	"github.com/picket-nsm/picket/zeek/value"
 )
 
 // info is one row in the making.
@@ -23,15 +23,13 @@ type info struct {
 	refs       int
 	held       int // bytes that owner has counted
 
-	ts    packet.Time
-	id    analyzer.ID // UID is in uid
-	uid   field
+	rows.Conn
 	depth uint64
 
-	method, uri, host, referrer, agent, origin field
-	reason, infoReason                         field
-	user, password                             field
-	name                                       field // of the file at hand
+	method, uri, host, referrer, agent, origin rows.Text
+	reason, infoReason                         rows.Text
+	user, password                             rows.Text
+	name                                       rows.Text // of the file at hand
 	proxied                                    [][]byte
 	version                                    wire.Version
 	code, infoCode                             int
@@ -52,20 +50,6 @@ type sideInfo struct {
 	types []string
 }
 
-// field is a text that may be unset.
-type field struct {
-	set bool
-	b   []byte
-}
-
-// value returns the text as long as it is not changed.
-func (f field) value() value.Value {
-	if !f.set {
-		return value.Value{}
-	}
-	return value.String(value.Borrow(f.b))
-}
-
 func (i *info) side(orig bool) *sideInfo {
 	if orig {
 		return &i.sides[0]
@@ -74,21 +58,15 @@ func (i *info) side(orig bool) *sideInfo {
 }
 
 func (i *info) begin(c analyzer.Conn, s *conn, depth uint64) {
-	i.owner, i.ts, i.id, i.depth = s, c.Now(), c.ID(), depth
-	i.uid.b = append(i.uid.b[:0], i.id.UID...)
-	i.id.UID = ""
+	i.owner, i.depth = s, depth
+	i.Conn.Begin(c)
 }
 
 // reset makes the row ready for another use; small buffers are kept.
 func (i *info) reset() {
-	keep := func(f field) field {
-		if cap(f.b) > keepText {
-			f.b = nil
-		}
-		return field{b: f.b[:0]}
-	}
+	keep := func(t rows.Text) rows.Text { return t.Emptied(keepText) }
 	fresh := info{
-		log: i.log, generation: i.generation + 1, uid: keep(i.uid),
+		log: i.log, generation: i.generation + 1, Conn: i.Conn.Emptied(),
 		method: keep(i.method), uri: keep(i.uri), host: keep(i.host), referrer: keep(i.referrer), agent: keep(i.agent),
 		origin: keep(i.origin), reason: keep(i.reason), infoReason: keep(i.infoReason),
 		user: keep(i.user), password: keep(i.password), name: keep(i.name),
@@ -115,11 +93,8 @@ func (i *info) allow(n int) int {
 	return n
 }
 
-// text sets a field.
-func (i *info) text(f *field, b []byte) {
-	f.b = append(f.b[:0], b[:i.allow(len(b))]...)
-	f.set = true
-}
+// text sets a rows.Text.
+func (i *info) text(t *rows.Text, b []byte) { t.Put(b[:i.allow(len(b))]) }
 
 // known tells the methods that are; others give a weird.
 func known(method []byte) bool {
@@ -132,7 +107,7 @@ func known(method []byte) bool {
 	return false
 }
 
-// clientHeader takes a header field of the request.
+// clientHeader takes a header rows.Text of the request.
 func (i *info) clientHeader(c analyzer.Conn, h *wire.Header) {
 	switch n := h.Name; {
 	case mime.Is(n, "host"):
@@ -153,7 +128,7 @@ func (i *info) clientHeader(c analyzer.Conn, h *wire.Header) {
 	}
 }
 
-// proxy notes a header field that shows a proxy. They are a set.
+// proxy notes a header rows.Text that shows a proxy. They are a set.
 func (i *info) proxy(h *wire.Header) {
 	b := make([]byte, 0, len(h.Name)+4+len(h.Value))
 	for _, c := range h.Name {
@@ -222,23 +197,23 @@ func (i *info) handle(b []byte, id *analyzer.ID, orig bool) []byte {
 
 // appendURL appends the URL without its scheme.
 func (i *info) appendURL(b []byte) []byte {
-	uri := i.uri.b
-	if !i.uri.set {
+	uri := i.uri.B
+	if !i.uri.Set {
 		uri = []byte("/<missed_request>")
 	}
 	if bytes.Contains(uri, []byte("://")) {
 		return append(b, uri...)
 	}
 	switch {
-	case i.host.set:
-		b = append(b, i.host.b...)
-	case i.id.Resp.Is4():
-		b = appendAddr(b, &i.id.Resp)
+	case i.host.Set:
+		b = append(b, i.host.B...)
+	case i.ID.Resp.Is4():
+		b = appendAddr(b, &i.ID.Resp)
 	default:
-		b = append(appendAddr(append(b, '['), &i.id.Resp), ']')
+		b = append(appendAddr(append(b, '['), &i.ID.Resp), ']')
 	}
-	if i.id.RespP != 80 {
-		b = text.AppendUint(append(b, ':'), uint64(i.id.RespP))
+	if i.ID.RespP != 80 {
+		b = text.AppendUint(append(b, ':'), uint64(i.ID.RespP))
 	}
 	return append(b, uri...)
 }

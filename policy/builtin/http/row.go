@@ -1,6 +1,7 @@
 package http
 
 import (
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/files"
 	"github.com/picket-nsm/picket/zeek/record"
 	"github.com/picket-nsm/picket/zeek/value"
@@ -37,15 +38,9 @@ func Schema() *record.Schema {
 	)
 }
 
-// Columns, in the order of Schema.
+// Columns behind those of rows.Conn, in the order of Schema.
 const (
-	colTS = iota
-	colUID
-	colOrigH
-	colOrigP
-	colRespH
-	colRespP
-	colDepth
+	colDepth = rows.Columns + iota
 	colMethod
 	colHost
 	colURI
@@ -77,21 +72,16 @@ func (l *Log) emit(i *info) {
 	row := l.row
 	clear(row)
 	b := l.scratch[:0]
-	row[colTS] = value.Time(float64(i.ts))
-	row[colUID] = value.String(value.Borrow(i.uid.b))
-	row[colOrigH], row[colOrigP] = value.Addr16(i.id.Orig), value.Port(i.id.OrigP, i.id.Proto)
-	row[colRespH], row[colRespP] = value.Addr16(i.id.Resp), value.Port(i.id.RespP, i.id.Proto)
+	i.Fill(row)
 	row[colDepth] = value.Count(i.depth)
 	for _, c := range []struct {
 		col int
-		f   *field
+		f   *rows.Text
 	}{
 		{colMethod, &i.method}, {colHost, &i.host}, {colURI, &i.uri}, {colReferrer, &i.referrer}, {colAgent, &i.agent},
 		{colOrigin, &i.origin}, {colReason, &i.reason}, {colInfoReason, &i.infoReason}, {colUser, &i.user}, {colPassword, &i.password},
 	} {
-		if c.f.set {
-			row[c.col] = value.String(value.Borrow(c.f.b))
-		}
+		row[c.col] = c.f.Value()
 	}
 	if i.hasVersion {
 		row[colVersion] = value.String(versionText(i.version.Major, i.version.Minor))

@@ -91,8 +91,8 @@ func (d *channel) FileOver(c analyzer.Conn, f *files.File) {
 		d.log.tell(newsFile, d.to, c.Now(), f.ID.AppendBytes(nil))
 	default:
 		w.i.file = f.ID
-		if w.i.fileName.set {
-			f.Name, f.HasName = string(w.i.fileName.b), true
+		if w.i.fileName.Set {
+			f.Name, f.HasName = string(w.i.fileName.B), true
 		}
 	}
 	f.Watcher = d

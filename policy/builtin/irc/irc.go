@@ -14,10 +14,10 @@ package irc
 
 import (
 	"github.com/picket-nsm/picket/internal/freelist"
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/irc"
 	"github.com/picket-nsm/picket/traffic/files"
-	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/record"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -52,15 +52,9 @@ func Schema() *record.Schema {
 	)
 }
 
-// Columns, in the order of Schema.
+// Columns behind those of rows.Conn, in the order of Schema.
 const (
-	colTS = iota
-	colUID
-	colOrigH
-	colOrigP
-	colRespH
-	colRespP
-	colNick
+	colNick = rows.Columns + iota
 	colUser
 	colCommand
 	colValue
@@ -107,24 +101,14 @@ func (l *Log) DataHandler() wire.DataHandler { return &channel{log: l} }
 type info struct {
 	shared bool
 
-	ts                               packet.Time
-	id                               analyzer.ID // UID is in uid
-	uid                              field
-	nick, user, command, value, addl field
-	fileName, fileType               field
+	rows.Conn
+	nick, user, command, value, addl rows.Text
+	fileName, fileType               rows.Text
 	fileSize                         uint64
 	hasSize                          bool
 	file                             files.ID
 	log                              *Log
 }
-
-// field is a text that may be unset.
-type field struct {
-	set bool
-	b   []byte
-}
-
-func (f *field) put(b []byte) { f.b, f.set = append(f.b[:0], b...), true }
 
 // session takes the commands of one connection.
 type session struct {
@@ -139,11 +123,9 @@ func (s *session) begin(c analyzer.Conn) *info {
 		if s.i = l.free.Take(); s.i == nil {
 			s.i = &info{log: l}
 		}
-		s.i.id = c.ID()
-		s.i.uid.put([]byte(s.i.id.UID))
-		s.i.id.UID = ""
+		s.i.Conn.Begin(c)
 	}
-	s.i.ts = c.Now()
+	s.i.TS = c.Now()
 	return s.i
 }
 
@@ -153,10 +135,10 @@ func (s *session) Nick(c analyzer.Conn, orig bool, nick []byte) {
 	if !orig {
 		return
 	}
-	i.command.put([]byte("NICK"))
-	i.value.put(nick)
+	i.command.Put([]byte("NICK"))
+	i.value.Put(nick)
 	s.log.emit(i)
-	i.nick.put(nick)
+	i.nick.Put(nick)
 }
 
 // User implements the analyzer's Handler.
@@ -165,14 +147,14 @@ func (s *session) User(c analyzer.Conn, u *wire.User) {
 	if !u.Orig {
 		return
 	}
-	i.command.put([]byte("USER"))
-	i.value.put(u.Name)
+	i.command.Put([]byte("USER"))
+	i.value.Put(u.Name)
 	b := append(append(s.log.text[:0], u.Host...), ' ')
 	b = append(append(b, u.Server...), ' ')
 	s.log.text = append(b, u.RealName...)
-	i.addl.put(s.log.text)
+	i.addl.Put(s.log.text)
 	s.log.emit(i)
-	i.user.put(u.Name)
+	i.user.Put(u.Name)
 }
 
 // Join implements the analyzer's Handler.
@@ -181,14 +163,14 @@ func (s *session) Join(c analyzer.Conn, j *wire.Join) {
 	if !j.Orig {
 		return
 	}
-	i.command.put([]byte("JOIN"))
-	i.value.put(j.Channel)
+	i.command.Put([]byte("JOIN"))
+	i.value.Put(j.Channel)
 	b := s.log.text[:0]
 	if len(j.Password) > 0 {
 		b = append(append(append(b, " with channel key: '"...), j.Password...), '\'')
 	}
 	s.log.text = b
-	i.addl.put(b)
+	i.addl.Put(b)
 	s.log.emit(i)
 }
 
@@ -203,7 +185,7 @@ func (s *session) DCC(c analyzer.Conn, d *wire.DCC) {
 		c.Weird("irc_max_dcc_expected_transfers_exceeded", "", "")
 		return
 	}
-	i.fileName.put(d.Argument)
+	i.fileName.Put(d.Argument)
 	i.fileSize, i.hasSize, i.shared = d.Size, true, true
 	s.log.expected.list[e] = awaited{i: i, used: c.Now()}
 	s.log.tell(newsExpected, e, c.Now(), d.Argument)
@@ -219,8 +201,8 @@ func (s *session) End(analyzer.Conn) {
 	if i == nil || i.shared {
 		return
 	}
-	keep := func(f field) field { return field{b: f.b[:0]} } // lines are short
-	*i = info{log: i.log, uid: keep(i.uid), nick: keep(i.nick), user: keep(i.user), command: keep(i.command),
+	keep := func(t rows.Text) rows.Text { return t.Emptied(maxName) }
+	*i = info{log: i.log, Conn: i.Conn.Emptied(), nick: keep(i.nick), user: keep(i.user), command: keep(i.command),
 		value: keep(i.value), addl: keep(i.addl)}
 	s.log.free.Keep(i)
 }
@@ -229,20 +211,15 @@ func (s *session) End(analyzer.Conn) {
 func (l *Log) emit(i *info) {
 	row := l.row[:]
 	clear(row)
-	row[colTS] = value.Time(float64(i.ts))
-	row[colUID] = value.String(value.Borrow(i.uid.b))
-	row[colOrigH], row[colOrigP] = value.Addr16(i.id.Orig), value.Port(i.id.OrigP, i.id.Proto)
-	row[colRespH], row[colRespP] = value.Addr16(i.id.Resp), value.Port(i.id.RespP, i.id.Proto)
+	i.Fill(row)
 	for _, c := range [...]struct {
 		col int
-		f   *field
+		f   *rows.Text
 	}{
 		{colNick, &i.nick}, {colUser, &i.user}, {colCommand, &i.command}, {colValue, &i.value}, {colAddl, &i.addl},
 		{colFileName, &i.fileName}, {colFileType, &i.fileType},
 	} {
-		if c.f.set {
-			row[c.col] = value.String(value.Borrow(c.f.b))
-		}
+		row[c.col] = c.f.Value()
 	}
 	if i.hasSize {
 		row[colFileSize] = value.Count(i.fileSize)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/picket-nsm/picket/internal/testenv"
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/irc"
@@ -29,7 +30,7 @@ func show(row []value.Value) string {
 	var b strings.Builder
 	for i, v := range row {
 		switch {
-		case i <= colRespP || !v.IsSet():
+		case i < rows.Columns || !v.IsSet():
 		case v.Kind() == value.KindCount:
 			fmt.Fprintf(&b, "%s=%d ", Schema().Fields[i].Name, v.Count())
 		default:

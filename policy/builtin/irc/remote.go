@@ -3,6 +3,7 @@ package irc
 import (
 	"encoding/binary"
 
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/files"
 	"github.com/picket-nsm/picket/traffic/packet"
 )
@@ -68,14 +69,14 @@ func (l *Log) hear(at packet.Time, b []byte) {
 // arrived writes the row of a file whose type is known, or known not to be told.
 func (l *Log) arrived(e endpoint, i *info, mime []byte) {
 	if len(mime) > 0 {
-		i.fileType.put(mime[:min(len(mime), maxName)])
+		i.fileType.Put(mime[:min(len(mime), maxName)])
 	}
 	command := i.command
-	i.command = field{set: true, b: []byte("DCC")}
+	i.command = rows.Text{Set: true, B: []byte("DCC")}
 	l.emit(i)
-	if command.set && len(command.b) > 0 {
+	if command.Set && len(command.B) > 0 {
 		i.command = command
 	}
-	i.fileName.set, i.fileType.set, i.hasSize = false, false, false
+	i.fileName.Set, i.fileType.Set, i.hasSize = false, false, false
 	delete(l.expected.list, e)
 }

@@ -10,6 +10,7 @@
 package mqtt
 
 import (
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/mqtt"
 	"github.com/picket-nsm/picket/traffic/packet"
@@ -96,11 +97,9 @@ type conn struct {
 
 // session is what is known of the client.
 type session struct {
+	rows.Conn
 	begun                                 bool
-	ts                                    packet.Time
 	look                                  packet.Time // when the tables are looked at next
-	uid                                   []byte
-	id                                    analyzer.ID
 	knowsClient, hasWill                  bool
 	protocol, client, willTopic, willText []byte
 	version                               int8
@@ -112,11 +111,8 @@ func (s *conn) begin(c analyzer.Conn) {
 		s.expire(c.Now())
 		return
 	}
-	id := c.ID()
-	s.begun, s.ts, s.look = true, c.Now(), c.Now()+lookEvery
-	s.uid = append(s.uid[:0], id.UID...)
-	id.UID = ""
-	s.id = id
+	s.Conn.Begin(c)
+	s.begun, s.look = true, c.Now()+lookEvery
 }
 
 // Connect implements the analyzer's Handler.
@@ -230,14 +226,9 @@ func (s *conn) End(c analyzer.Conn) {
 	if s.begun {
 		s.expire(c.Now())
 	}
-	keep := func(b []byte) []byte {
-		if cap(b) > keepText {
-			return nil
-		}
-		return b[:0]
-	}
+	keep := func(b []byte) []byte { return rows.Emptied(b, keepText) }
 	*s = conn{log: s.log, session: session{
-		uid: keep(s.uid), protocol: keep(s.protocol), client: keep(s.client), willTopic: keep(s.willTopic), willText: keep(s.willText),
+		Conn: s.Conn.Emptied(), protocol: keep(s.protocol), client: keep(s.client), willTopic: keep(s.willTopic), willText: keep(s.willText),
 	}}
 }
 

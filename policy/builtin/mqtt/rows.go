@@ -96,14 +96,14 @@ func (q *waiting) old(then packet.Time) (gone []*item) {
 // start begins a row.
 func (s *conn) start(ts packet.Time) *Log {
 	l := s.log
-	l.row = append(l.row[:0], value.Time(float64(ts)), value.String(value.Borrow(s.uid)),
-		value.Addr16(s.id.Orig), value.Port(s.id.OrigP, s.id.Proto), value.Addr16(s.id.Resp), value.Port(s.id.RespP, s.id.Proto))
+	l.row = s.Conn.Append(l.row[:0])
+	l.row[0] = value.Time(float64(ts))
 	return l
 }
 
 // connected writes a row of mqtt_connect.log.
 func (s *conn) connected(code uint8) {
-	l := s.start(s.ts)
+	l := s.start(s.TS)
 	str := func(has bool, b []byte) value.Value {
 		if !has {
 			return value.Value{}

@@ -11,6 +11,7 @@ package ntp
 import (
 	"net/netip"
 
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/ntp"
 	"github.com/picket-nsm/picket/zeek/record"
@@ -149,11 +150,7 @@ func (s *conn) End(analyzer.Conn) {
 }
 
 func (v *saved) reset() {
-	data := v.data[:0]
-	if cap(data) > keepText {
-		data = nil
-	}
-	*v = saved{data: data}
+	*v = saved{data: rows.Emptied(v.data, keepText)}
 }
 
 // begin fills the columns that all three logs have.

@@ -14,12 +14,12 @@ import (
 	"encoding/hex"
 	"strconv"
 
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/quic"
 	"github.com/picket-nsm/picket/traffic/format/tlsmsg"
-	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/record"
-	zeektext "github.com/picket-nsm/picket/zeek/text"
+	"github.com/picket-nsm/picket/zeek/text"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
@@ -36,15 +36,9 @@ type Config struct {
 // Default returns the settings of Zeek's default scripts.
 func Default() Config { return Config{History: 100} }
 
-// Columns of quic.log, in the order of Schema.
+// Columns behind those of rows.Conn, in the order of Schema.
 const (
-	colTS = iota
-	colUID
-	colOrigH
-	colOrigP
-	colRespH
-	colRespP
-	colVersion
+	colVersion = rows.Columns + iota
 	colInitialDCID
 	colClientSCID
 	colServerSCID
@@ -85,59 +79,41 @@ func New(cfg Config, write func(row []value.Value)) *Log {
 // factory wants.
 func (l *Log) Handler() wire.Handler { return &conn{log: l} }
 
-// text is a column that may be unset.
-type text struct {
-	set bool
-	b   []byte
-}
+// keepText is the largest text that is kept for reuse.
+const keepText = 512
 
-func (t *text) keep(b []byte) { t.b, t.set = append(t.b[:0], b[:min(len(b), maxText)]...), true }
+// keep takes a text, as much of it as is kept.
+func keep(t *rows.Text, b []byte) { t.Put(b[:min(len(b), maxText)]) }
 
-// id keeps a connection id in hexadecimal.
-func (t *text) id(b []byte) { t.b, t.set = hex.AppendEncode(t.b[:0], b), true }
-
-func (t *text) clear() {
-	if t.set, t.b = false, t.b[:0]; cap(t.b) > 512 {
-		t.b = nil
-	}
-}
-
-func (t *text) value() value.Value {
-	if !t.set {
-		return value.Value{}
-	}
-	return value.String(value.Borrow(t.b))
-}
+// keepID takes a connection id, in hexadecimal.
+func keepID(t *rows.Text, b []byte) { t.B, t.Set = hex.AppendEncode(t.B[:0], b), true }
 
 // conn is the row of one connection in the making. It implements the analyzer's
 // Handler.
 type conn struct {
-	log     *Log
-	open    bool // there is something to log
-	ts      packet.Time
-	id      analyzer.ID
-	uid     []byte
+	log  *Log
+	open bool // there is something to log
+	rows.Conn
 	version uint32
 	history []byte
 
-	initialDCID, clientSCID, serverSCID, serverName, protocol text
+	initialDCID, clientSCID, serverSCID, serverName, protocol rows.Text
 }
 
 // begin opens the row if there is none, and notes the ids.
 func (s *conn) begin(c analyzer.Conn, p *wire.Packet) {
 	if !s.open {
-		s.open, s.version, s.ts, s.id = true, p.Version, c.Now(), c.ID()
-		s.uid = append(s.uid[:0], s.id.UID...)
-		s.id.UID = ""
+		s.open, s.version = true, p.Version
+		s.Conn.Begin(c)
 	}
 	if !p.Orig {
-		s.serverSCID.id(p.SCID)
+		keepID(&s.serverSCID, p.SCID)
 		return
 	}
-	if len(p.DCID) > 0 && !s.initialDCID.set {
-		s.initialDCID.id(p.DCID)
+	if len(p.DCID) > 0 && !s.initialDCID.Set {
+		keepID(&s.initialDCID, p.DCID)
 	}
-	s.clientSCID.id(p.SCID)
+	keepID(&s.clientSCID, p.SCID)
 }
 
 // Packet implements the analyzer's Handler.
@@ -179,12 +155,12 @@ func (s *conn) Hello(c analyzer.Conn, h *tlsmsg.Hello) {
 		return
 	}
 	if h.Client && len(h.Names) > 0 {
-		s.serverName.keep(h.Names[0])
+		keep(&s.serverName, h.Names[0])
 	}
 	if h.Client && len(h.Protocols) > 0 {
-		s.protocol.keep(h.Protocols[0])
+		keep(&s.protocol, h.Protocols[0])
 		if len(h.Protocols) > 1 {
-			c.Weird("QUIC_many_protocols", string(zeektext.AppendVector(nil, h.Protocols, maxText)), "")
+			c.Weird("QUIC_many_protocols", string(text.AppendVector(nil, h.Protocols, maxText)), "")
 		}
 	}
 	if h.Complete && tlsmsg.VersionOK(h.Version) {
@@ -226,19 +202,16 @@ func (s *conn) finish() {
 	l := s.log
 	row := l.row
 	clear(row)
-	row[colTS] = value.Time(float64(s.ts))
-	row[colUID] = value.String(value.Borrow(s.uid))
-	row[colOrigH], row[colOrigP] = value.Addr16(s.id.Orig), value.Port(s.id.OrigP, s.id.Proto)
-	row[colRespH], row[colRespP] = value.Addr16(s.id.Resp), value.Port(s.id.RespP, s.id.Proto)
+	s.Fill(row)
 	row[colVersion] = value.String(versionName(s.version))
-	row[colInitialDCID], row[colClientSCID], row[colServerSCID] = s.initialDCID.value(), s.clientSCID.value(), s.serverSCID.value()
-	row[colServerName], row[colProtocol] = s.serverName.value(), s.protocol.value()
+	row[colInitialDCID], row[colClientSCID], row[colServerSCID] = s.initialDCID.Value(), s.clientSCID.Value(), s.serverSCID.Value()
+	row[colServerName], row[colProtocol] = s.serverName.Value(), s.protocol.Value()
 	row[colHistory] = value.String(value.Borrow(s.history))
 	l.write(row)
 
 	s.open, s.history = false, s.history[:0]
-	for _, t := range []*text{&s.initialDCID, &s.clientSCID, &s.serverSCID, &s.serverName, &s.protocol} {
-		t.clear()
+	for _, t := range []*rows.Text{&s.initialDCID, &s.clientSCID, &s.serverSCID, &s.serverName, &s.protocol} {
+		*t = t.Emptied(keepText)
 	}
 }
 

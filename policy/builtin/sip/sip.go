@@ -14,9 +14,9 @@ import (
 	"slices"
 
 	"github.com/picket-nsm/picket/internal/freelist"
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/sip"
-	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/record"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -104,10 +104,8 @@ func (l *Log) Handler() wire.Handler { return &conn{log: l} }
 
 // info is a row in the making.
 type info struct {
+	rows.Conn
 	number uint64 // under which it is pending
-	ts     packet.Time
-	id     analyzer.ID
-	uid    []byte
 	depth  uint64
 	texts  [numTexts][]byte
 	set    uint32      // which texts are, by number
@@ -141,13 +139,8 @@ func (l *Log) fresh() *info {
 }
 
 func (l *Log) drop(i *info) {
-	keep := func(b []byte) []byte {
-		if cap(b) > keepText {
-			return nil
-		}
-		return b[:0]
-	}
-	n := info{uid: keep(i.uid)}
+	keep := func(b []byte) []byte { return rows.Emptied(b, keepText) }
+	n := info{Conn: i.Conn.Emptied()}
 	for k := range i.texts {
 		n.texts[k] = keep(i.texts[k])
 	}
@@ -177,9 +170,7 @@ func (l *Log) output(i *info) {
 	if i.has(statusMsg) {
 		code = value.Count(uint64(i.code))
 	}
-	l.row = append(l.row[:0],
-		value.Time(float64(i.ts)), value.String(value.Borrow(i.uid)),
-		value.Addr16(i.id.Orig), value.Port(i.id.OrigP, i.id.Proto), value.Addr16(i.id.Resp), value.Port(i.id.RespP, i.id.Proto),
+	l.row = append(i.Conn.Append(l.row[:0]),
 		value.Count(i.depth), str(method), str(uri), str(date), str(requestFrom), str(requestTo), str(responseFrom),
 		str(responseTo), str(replyTo), str(callID), str(seq), str(subject), value.Vector(l.path[0]), value.Vector(l.path[1]),
 		str(agent), code, str(statusMsg), str(warning), lens[0], lens[1], str(contentType))
@@ -215,11 +206,8 @@ func (s *conn) info(c analyzer.Conn, request bool) *info {
 		s.pending = slices.Delete(s.pending, 0, 1)
 	}
 	i := s.log.fresh()
-	id := c.ID()
-	i.number, i.ts, i.depth = n, c.Now(), s.current[0]
-	i.uid = append(i.uid[:0], id.UID...)
-	id.UID = ""
-	i.id = id
+	i.Conn.Begin(c)
+	i.number, i.depth = n, s.current[0]
 	s.pending = append(s.pending, i)
 	slices.SortFunc(s.pending, func(a, b *info) int { return int(int64(a.number - b.number)) })
 	return i

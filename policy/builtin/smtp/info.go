@@ -3,6 +3,7 @@ package smtp
 import (
 	"bytes"
 
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/files"
 	"github.com/picket-nsm/picket/traffic/mail"
@@ -14,13 +15,11 @@ type info struct {
 	log  *Log
 	held int // bytes of text
 
-	ts    packet.Time
-	id    analyzer.ID // UID is in uid
-	uid   field
+	rows.Conn
 	depth uint64
 
-	helo, mailFrom, date, from, replyTo, messageID, inReplyTo field
-	subject, received, received2, lastReply, agent            field
+	helo, mailFrom, date, from, replyTo, messageID, inReplyTo rows.Text
+	subject, received, received2, lastReply, agent            rows.Text
 	rcptTo, to, cc                                            set
 	origin                                                    packet.Addr
 	hasOrigin                                                 bool
@@ -31,13 +30,7 @@ type info struct {
 	active   bool // the client has done something
 	entities int  // begun so far
 	inEntity bool
-	name     field // of the file at hand
-}
-
-// field is a text that may be unset.
-type field struct {
-	set bool
-	b   []byte
+	name     rows.Text // of the file at hand
 }
 
 // set is texts, each once, in the order they came.
@@ -68,12 +61,7 @@ func (s *set) has(b []byte) bool {
 
 // reset makes the row ready for another use; small buffers are kept.
 func (i *info) reset() {
-	text := func(f field) field {
-		if cap(f.b) > keepText {
-			f.b = nil
-		}
-		return field{b: f.b[:0]}
-	}
+	text := func(t rows.Text) rows.Text { return t.Emptied(keepText) }
 	list := func(s set) set {
 		if cap(s.b) > keepText || cap(s.ends) > keepList {
 			return set{}
@@ -81,7 +69,7 @@ func (i *info) reset() {
 		return set{b: s.b[:0], ends: s.ends[:0]}
 	}
 	fresh := info{
-		log: i.log, uid: text(i.uid), helo: text(i.helo), mailFrom: text(i.mailFrom), date: text(i.date), from: text(i.from),
+		log: i.log, Conn: i.Conn.Emptied(), helo: text(i.helo), mailFrom: text(i.mailFrom), date: text(i.date), from: text(i.from),
 		replyTo: text(i.replyTo), messageID: text(i.messageID), inReplyTo: text(i.inReplyTo), subject: text(i.subject),
 		received: text(i.received), received2: text(i.received2), lastReply: text(i.lastReply), agent: text(i.agent),
 		name: text(i.name), rcptTo: list(i.rcptTo), to: list(i.to), cc: list(i.cc),
@@ -107,10 +95,9 @@ func (i *info) allow(n int) int {
 }
 
 // text sets a field.
-func (i *info) text(f *field, b []byte) {
-	i.held -= len(f.b)
-	f.b = append(f.b[:0], b[:i.allow(len(b))]...)
-	f.set = true
+func (i *info) text(t *rows.Text, b []byte) {
+	i.held -= len(t.B)
+	t.Put(b[:i.allow(len(b))])
 }
 
 // add adds to a set.

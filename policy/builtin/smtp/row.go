@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/files"
 	"github.com/picket-nsm/picket/zeek/record"
 	"github.com/picket-nsm/picket/zeek/value"
@@ -33,15 +34,9 @@ func Schema() *record.Schema {
 	)
 }
 
-// Columns, in the order of Schema.
+// Columns behind those of rows.Conn, in the order of Schema.
 const (
-	colTS = iota
-	colUID
-	colOrigH
-	colOrigP
-	colRespH
-	colRespP
-	colDepth
+	colDepth = rows.Columns + iota
 	colHelo
 	colMailFrom
 	colRcptTo
@@ -68,22 +63,17 @@ const (
 func (l *Log) emit(i *info) {
 	row := l.row
 	clear(row)
-	row[colTS] = value.Time(float64(i.ts))
-	row[colUID] = value.String(value.Borrow(i.uid.b))
-	row[colOrigH], row[colOrigP] = value.Addr16(i.id.Orig), value.Port(i.id.OrigP, i.id.Proto)
-	row[colRespH], row[colRespP] = value.Addr16(i.id.Resp), value.Port(i.id.RespP, i.id.Proto)
+	i.Fill(row)
 	row[colDepth] = value.Count(i.depth)
 	for _, c := range [...]struct {
 		col int
-		f   *field
+		f   *rows.Text
 	}{
 		{colHelo, &i.helo}, {colMailFrom, &i.mailFrom}, {colDate, &i.date}, {colFrom, &i.from}, {colReplyTo, &i.replyTo},
 		{colMessageID, &i.messageID}, {colInReplyTo, &i.inReplyTo}, {colSubject, &i.subject}, {colReceived, &i.received},
 		{colReceived2, &i.received2}, {colLastReply, &i.lastReply}, {colAgent, &i.agent},
 	} {
-		if c.f.set {
-			row[c.col] = value.String(value.Borrow(c.f.b))
-		}
+		row[c.col] = c.f.Value()
 	}
 	for n, c := range [...]struct {
 		col int

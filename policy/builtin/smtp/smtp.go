@@ -16,6 +16,7 @@ import (
 	"strconv"
 
 	"github.com/picket-nsm/picket/internal/freelist"
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/smtp"
 	"github.com/picket-nsm/picket/traffic/files"
@@ -81,7 +82,7 @@ func (l *Log) Cut() uint64 { return l.cut }
 type handler struct {
 	log      *Log
 	row      *info // in the making; nil before the first command or reply
-	helo     field
+	helo     rows.Text
 	mails    uint64 // answered so far
 	parts    uint64 // of all mails
 	invalid  int
@@ -97,7 +98,7 @@ func (h *handler) Request(c analyzer.Conn, r *wire.Request) {
 	i := h.row
 	switch r.Command {
 	case "HELO", "EHLO":
-		h.helo.b, h.helo.set = append(h.helo.b[:0], r.Arg[:min(len(r.Arg), maxText)]...), true
+		h.helo.Put(r.Arg[:min(len(r.Arg), maxText)])
 		i.text(&i.helo, r.Arg)
 	case "RCPT":
 		if prefixFolded(r.Arg, "to:") {
@@ -190,7 +191,7 @@ func (h *handler) Entity(_ analyzer.Conn, begins bool) {
 	if i == nil {
 		return
 	}
-	i.inEntity, i.name.set = begins, false
+	i.inEntity, i.name.Set = begins, false
 	if begins {
 		i.entities++
 	}
@@ -210,7 +211,7 @@ func (h *handler) Header(c analyzer.Conn, f *mail.Header) {
 		return
 	}
 	if mime.NamesFile(f.Name, f.Value) {
-		i.name.b, i.name.set = mime.AppendFileName(i.name.b[:0], f.Value), true
+		i.name.B, i.name.Set = mime.AppendFileName(i.name.B[:0], f.Value), true
 	}
 }
 
@@ -232,8 +233,8 @@ func (h *handler) FileOver(_ analyzer.Conn, f *files.File) {
 	if i == nil {
 		return
 	}
-	if i.inEntity && i.name.set {
-		f.Name, f.HasName = string(i.name.b), true
+	if i.inEntity && i.name.Set {
+		f.Name, f.HasName = string(i.name.B), true
 	}
 	f.Depth = h.parts
 	if !i.tls && len(i.files) < maxFiles {
@@ -249,10 +250,7 @@ func (h *handler) End(analyzer.Conn) {
 		}
 		h.log.drop(i)
 	}
-	*h = handler{log: h.log, helo: field{b: h.helo.b[:0]}}
-	if cap(h.helo.b) > keepText {
-		h.helo.b = nil
-	}
+	*h = handler{log: h.log, helo: h.helo.Emptied(keepText)}
 }
 
 // begin begins a row if there is none.
@@ -267,12 +265,11 @@ func (h *handler) renew(c analyzer.Conn) {
 	h.log.drop(h.row)
 	i := h.log.take()
 	h.row = i
-	i.ts, i.id, i.depth = c.Now(), c.ID(), h.mails+1
-	i.uid.b = append(i.uid.b[:0], i.id.UID...)
-	i.id.UID = ""
-	i.path = append(i.path[:0], i.id.Resp, i.id.Orig)
-	if h.helo.set {
-		i.text(&i.helo, h.helo.b)
+	i.Conn.Begin(c)
+	i.depth = h.mails + 1
+	i.path = append(i.path[:0], i.ID.Resp, i.ID.Orig)
+	if h.helo.Set {
+		i.text(&i.helo, h.helo.B)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/picket-nsm/picket/internal/testenv"
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/smtp"
@@ -78,7 +79,7 @@ func harness() analyzertest.Harness {
 func show(s *record.Schema, row []value.Value) string {
 	var b strings.Builder
 	for i, v := range row {
-		if i <= colRespP && i != colTS || !v.IsSet() {
+		if i > 0 && i < rows.Columns || !v.IsSet() {
 			continue
 		}
 		fmt.Fprintf(&b, "%s=%s ", s.Fields[i].Name, plain(v))

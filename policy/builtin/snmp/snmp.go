@@ -7,6 +7,7 @@
 package snmp
 
 import (
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/snmp"
 	"github.com/picket-nsm/picket/traffic/packet"
@@ -57,14 +58,14 @@ func (l *Log) Handler() wire.Handler { return &conn{log: l} }
 // conn is the state of one connection. It implements the analyzer's Handler.
 type conn struct {
 	log *Log
+	rows.Conn
 	info
-	uid, community, display []byte
+	community, display []byte
 }
 
 type info struct {
 	has           bool // a message was seen
-	id            analyzer.ID
-	ts, last      packet.Time
+	last          packet.Time
 	version       string
 	gets, bulks   uint64
 	answers, sets uint64
@@ -78,10 +79,8 @@ type info struct {
 func (s *conn) Message(c analyzer.Conn, _ bool, m *wire.Msg) {
 	now := c.Now()
 	if !s.has {
-		id := c.ID()
-		s.uid = append(s.uid[:0], id.UID...)
-		id.UID = ""
-		s.has, s.id, s.ts, s.version = true, id, now, version(m.Version)
+		s.Conn.Begin(c)
+		s.has, s.version = true, version(m.Version)
 	}
 	if !s.knowsWho {
 		switch {
@@ -146,14 +145,7 @@ func (s *conn) End(analyzer.Conn) {
 		s.write()
 	}
 	s.info = info{}
-	s.community, s.display = small(s.community), small(s.display)
-}
-
-func small(b []byte) []byte {
-	if cap(b) > keepText {
-		return nil
-	}
-	return b[:0]
+	s.community, s.display = rows.Emptied(s.community, keepText), rows.Emptied(s.display, keepText)
 }
 
 func (s *conn) write() {
@@ -168,10 +160,8 @@ func (s *conn) write() {
 	if s.knowsUp {
 		up = value.Time(s.up)
 	}
-	l.row = append(l.row[:0],
-		value.Time(float64(s.ts)), value.String(value.Borrow(s.uid)),
-		value.Addr16(s.id.Orig), value.Port(s.id.OrigP, s.id.Proto), value.Addr16(s.id.Resp), value.Port(s.id.RespP, s.id.Proto),
-		value.Interval(float64(s.last-s.ts)), value.String(s.version), who,
+	l.row = append(s.Conn.Append(l.row[:0]),
+		value.Interval(float64(s.last-s.TS)), value.String(s.version), who,
 		value.Count(s.gets), value.Count(s.bulks), value.Count(s.answers), value.Count(s.sets), display, up)
 	l.deps.Write(l.row)
 }

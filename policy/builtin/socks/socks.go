@@ -13,6 +13,7 @@ import (
 
 	wire "github.com/picket-nsm/picket/traffic/analyzer/socks"
 
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/record"
@@ -36,15 +37,9 @@ func Schema() *record.Schema {
 	)
 }
 
-// Columns, in the order of Schema.
+// Columns behind those of rows.Conn, in the order of Schema.
 const (
-	colTS = iota
-	colUID
-	colOrigH
-	colOrigP
-	colRespH
-	colRespP
-	colVersion
+	colVersion = rows.Columns + iota
 	colUser
 	colPassword
 	colStatus
@@ -56,6 +51,9 @@ const (
 	colBoundPort
 	numColumns
 )
+
+// keepText is the largest text that is kept for reuse.
+const keepText = 256
 
 // Config is what a user may set.
 type Config struct {
@@ -88,37 +86,27 @@ func (l *Log) Handler() wire.Handler { return &conn{log: l} }
 
 // conn is the row of one connection.
 type conn struct {
-	log            *Log
-	open           bool
-	ts             packet.Time
-	id             analyzer.ID // UID is in uid
-	uid            []byte
+	log  *Log
+	open bool
+	rows.Conn
 	version        int
-	user, password field
+	user, password rows.Text
 	status         string
 	to, bound      address
 }
-
-// field is a text that may be unset.
-type field struct {
-	set bool
-	b   []byte
-}
-
-func (f *field) put(b []byte) { f.b, f.set = append(f.b[:0], b...), true }
 
 type address struct {
 	set     bool
 	host    packet.Addr
 	hasHost bool
-	name    field
+	name    rows.Text
 	port    uint16
 }
 
 func (a *address) put(from *wire.Address, port uint16) {
 	a.set, a.host, a.hasHost, a.port = true, from.Host, from.HasHost, port
-	if a.name.set = false; from.HasName {
-		a.name.put(from.Name)
+	if a.name.Set = false; from.HasName {
+		a.name.Put(from.Name)
 	}
 }
 
@@ -127,17 +115,15 @@ func (s *conn) begin(c analyzer.Conn, version int) {
 		return
 	}
 	s.open, s.version = true, version
-	s.ts, s.id = c.Now(), c.ID()
-	s.uid = append(s.uid[:0], s.id.UID...)
-	s.id.UID = ""
+	s.Conn.Begin(c)
 }
 
 // Login implements the analyzer's Handler.
 func (s *conn) Login(c analyzer.Conn, user, password []byte) {
 	s.begin(c, 5)
-	s.user.put(user)
+	s.user.Put(user)
 	if s.log.cfg.Passwords {
-		s.password.put(password)
+		s.password.Put(password)
 	}
 }
 
@@ -167,26 +153,17 @@ func (s *conn) End(_ analyzer.Conn, confirmed bool) {
 		s.emit()
 	}
 	*s = conn{
-		log: s.log, uid: s.uid[:0], user: field{b: s.user.b}, password: field{b: s.password.b},
-		to: address{name: field{b: s.to.name.b}}, bound: address{name: field{b: s.bound.name.b}},
+		log: s.log, Conn: s.Conn.Emptied(), user: s.user.Emptied(keepText), password: s.password.Emptied(keepText),
+		to: address{name: s.to.name.Emptied(keepText)}, bound: address{name: s.bound.name.Emptied(keepText)},
 	}
 }
 
 func (s *conn) emit() {
 	row := s.log.row[:]
 	clear(row)
-	row[colTS] = value.Time(float64(s.ts))
-	row[colUID] = value.String(value.Borrow(s.uid))
-	row[colOrigH], row[colOrigP] = value.Addr16(s.id.Orig), value.Port(s.id.OrigP, s.id.Proto)
-	row[colRespH], row[colRespP] = value.Addr16(s.id.Resp), value.Port(s.id.RespP, s.id.Proto)
+	s.Fill(row)
 	row[colVersion] = value.Count(uint64(s.version))
-	text := func(col int, f *field) {
-		if f.set {
-			row[col] = value.String(value.Borrow(f.b))
-		}
-	}
-	text(colUser, &s.user)
-	text(colPassword, &s.password)
+	row[colUser], row[colPassword] = s.user.Value(), s.password.Value()
 	if s.status != "" {
 		row[colStatus] = value.String(s.status)
 	}
@@ -200,7 +177,7 @@ func (s *conn) emit() {
 		if x.a.hasHost {
 			row[x.col] = value.Addr16(x.a.host)
 		}
-		text(x.col+1, &x.a.name)
+		row[x.col+1] = x.a.name.Value()
 		row[x.col+2] = value.Port(x.a.port, value.ProtoTCP)
 	}
 	s.log.write(row)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/socks"
@@ -22,7 +23,7 @@ func harness(cfg Config) analyzertest.Harness {
 				}
 				var b strings.Builder
 				for i, v := range row {
-					if i > colTS && i <= colRespP || !v.IsSet() {
+					if i > 0 && i < rows.Columns || !v.IsSet() {
 						continue
 					}
 					fmt.Fprintf(&b, " %s=%s", schema.Fields[i].Name, plain(v))

@@ -10,9 +10,9 @@ package ssh
 import (
 	"fmt"
 
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/ssh"
-	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/record"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -39,15 +39,9 @@ func Schema() *record.Schema {
 	)
 }
 
-// Columns, in the order of Schema.
+// Columns behind those of rows.Conn, in the order of Schema.
 const (
-	colTS = iota
-	colUID
-	colOrigH
-	colOrigP
-	colRespH
-	colRespP
-	colVersion
+	colVersion = rows.Columns + iota
 	colAuthSuccess
 	colAuthAttempts
 	colDirection
@@ -76,44 +70,21 @@ func New(write func(row []value.Value)) *Log { return &Log{write: write} }
 // factory wants.
 func (l *Log) Handler() wire.Handler { return &conn{log: l} }
 
-// text is a string column, set if has.
-type text struct {
-	b   []byte
-	has bool
-}
-
-func (t *text) set(b []byte) { t.b, t.has = append(t.b[:0], b...), true }
-
-func (t *text) value() value.Value {
-	if !t.has {
-		return value.Value{}
-	}
-	return value.String(value.Borrow(t.b))
-}
-
-func (t *text) reset() {
-	if t.has = false; cap(t.b) > keepText {
-		t.b = nil
-	}
-}
-
 // conn is the state of one connection. It implements the analyzer's Handler.
 type conn struct {
-	log       *Log
-	started   bool
-	logged    bool
-	ts        packet.Time
-	id        analyzer.ID
-	uid       []byte
+	log     *Log
+	started bool
+	logged  bool
+	rows.Conn
 	direction string
 	version   uint8
 	attempts  uint64
 	success   value.Value
-	texts     [numColumns]text // from colClient on
+	texts     [numColumns]rows.Text // from colClient on
 
 	offered bool // one side has made its offer
 	server  bool // it was the server
-	lists   [wire.LanguageUp]text
+	lists   [wire.LanguageUp]rows.Text
 }
 
 // open begins the row with the first thing that is seen.
@@ -121,9 +92,8 @@ func (s *conn) open(c analyzer.Conn) {
 	if s.started {
 		return
 	}
-	s.started, s.ts, s.id = true, c.Now(), c.ID()
-	s.uid = append(s.uid[:0], s.id.UID...)
-	s.id.UID = ""
+	s.started = true
+	s.Conn.Begin(c)
 	if l, ok := c.(analyzer.Local); ok {
 		if orig, resp, _ := l.Local(); orig && !resp {
 			s.direction = "OUTBOUND"
@@ -140,7 +110,7 @@ func (s *conn) Version(c analyzer.Conn, orig bool, line []byte) {
 	if orig {
 		col = colClient
 	}
-	s.texts[col].set(line)
+	s.texts[col].Put(line)
 	s.setVersion(c)
 }
 
@@ -148,8 +118,8 @@ func (s *conn) Version(c analyzer.Conn, orig bool, line []byte) {
 // Zeek a mismatch is not told apart from 1.99 on the other side.
 func (s *conn) setVersion(c analyzer.Conn) {
 	s.version = 0
-	client, server := s.texts[colClient].b, s.texts[colServer].b
-	if !s.texts[colClient].has || !s.texts[colServer].has {
+	client, server := s.texts[colClient].B, s.texts[colServer].B
+	if !s.texts[colClient].Set || !s.texts[colServer].Set {
 		return
 	}
 	if len(client) <= 4 || len(server) <= 4 {
@@ -180,13 +150,13 @@ func (s *conn) Kexinit(c analyzer.Conn, k *wire.Kexinit) {
 	case !s.offered:
 		s.offered, s.server = true, k.Server
 		for i := range s.lists {
-			s.lists[i].set(k.Lists[i])
+			s.lists[i].Put(k.Lists[i])
 		}
 		return
 	}
 	// The first offer counts, whatever comes later.
 	find := func(i int) []byte {
-		client, server := s.lists[i].b, k.Lists[i]
+		client, server := s.lists[i].B, k.Lists[i]
 		if s.server {
 			client, server = server, client
 		}
@@ -198,23 +168,23 @@ func (s *conn) Kexinit(c analyzer.Conn, k *wire.Kexinit) {
 	}
 	each := func(col, up int) {
 		there, back := find(up), find(up+1)
-		s.texts[col].set(there)
+		s.texts[col].Put(there)
 		if string(there) != string(back) {
-			s.texts[col].set(fmt.Appendf(nil, "To server: %s, to client: %s", there, back))
+			s.texts[col].Put(fmt.Appendf(nil, "To server: %s, to client: %s", there, back))
 		}
 	}
 	each(colCipher, wire.CipherUp)
 	each(colMAC, wire.MACUp)
 	each(colCompression, wire.CompressionUp)
-	s.texts[colKex].set(find(wire.Kex))
-	s.texts[colHostKey].set(find(wire.HostKeys))
+	s.texts[colKex].Put(find(wire.Kex))
+	s.texts[colHostKey].Put(find(wire.HostKeys))
 }
 
 // HostKey implements the analyzer's Handler. With its default scripts Zeek shows
 // no keys of SSH 1.
 func (s *conn) HostKey(_ analyzer.Conn, fingerprint []byte) {
 	if s.started && s.version != 1 {
-		s.texts[colFingerprint].set(fingerprint)
+		s.texts[colFingerprint].Put(fingerprint)
 	}
 }
 
@@ -224,7 +194,7 @@ func (s *conn) Auth(_ analyzer.Conn, success bool) (enough bool) {
 	switch t := &s.texts[colCompression]; {
 	case !s.started, s.success.Bool():
 		return false
-	case t.has && (string(t.b) == "zlib" || string(t.b) == "zlib@openssh.com"):
+	case t.Set && (string(t.B) == "zlib" || string(t.B) == "zlib@openssh.com"):
 		if success {
 			s.emit()
 		}
@@ -244,12 +214,12 @@ func (s *conn) End(analyzer.Conn) {
 		s.emit()
 	}
 	for i := range s.texts {
-		s.texts[i].reset()
+		s.texts[i] = s.texts[i].Emptied(keepText)
 	}
 	for i := range s.lists {
-		s.lists[i].reset()
+		s.lists[i] = s.lists[i].Emptied(keepText)
 	}
-	*s = conn{log: s.log, uid: s.uid, texts: s.texts, lists: s.lists}
+	*s = conn{log: s.log, Conn: s.Conn.Emptied(), texts: s.texts, lists: s.lists}
 }
 
 // emit writes the row, once.
@@ -260,10 +230,7 @@ func (s *conn) emit() {
 	s.logged = true
 	row := s.log.row[:]
 	clear(row)
-	row[colTS] = value.Time(float64(s.ts))
-	row[colUID] = value.String(value.Borrow(s.uid))
-	row[colOrigH], row[colOrigP] = value.Addr16(s.id.Orig), value.Port(s.id.OrigP, s.id.Proto)
-	row[colRespH], row[colRespP] = value.Addr16(s.id.Resp), value.Port(s.id.RespP, s.id.Proto)
+	s.Fill(row)
 	if s.version != 0 {
 		row[colVersion] = value.Count(uint64(s.version))
 	}
@@ -273,7 +240,7 @@ func (s *conn) emit() {
 		row[colDirection] = value.Enum(s.direction)
 	}
 	for i := colClient; i < numColumns; i++ {
-		row[i] = s.texts[i].value()
+		row[i] = s.texts[i].Value()
 	}
 	s.log.write(row)
 }

@@ -1,19 +1,14 @@
 package ssl
 
 import (
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/format/tlsmsg"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
-// Columns of ssl.log, in the order of Schema.
+// Columns behind those of rows.Conn, in the order of Schema.
 const (
-	colTS = iota
-	colUID
-	colOrigH
-	colOrigP
-	colRespH
-	colRespP
-	colVersion
+	colVersion = rows.Columns + iota
 	colCipher
 	colCurve
 	colServerName
@@ -40,10 +35,7 @@ func (s *conn) finish() {
 	l := s.log
 	row := l.row
 	clear(row)
-	row[colTS] = value.Time(float64(s.ts))
-	row[colUID] = value.String(value.Borrow(s.uid))
-	row[colOrigH], row[colOrigP] = value.Addr16(s.id.Orig), value.Port(s.id.OrigP, s.id.Proto)
-	row[colRespH], row[colRespP] = value.Addr16(s.id.Resp), value.Port(s.id.RespP, s.id.Proto)
+	s.Fill(row)
 	if s.hasVersion {
 		row[colVersion] = value.String(tlsmsg.VersionName(s.version))
 	}
@@ -103,7 +95,7 @@ func (s *conn) fingerprint(h *tlsmsg.Hello) {
 	switch {
 	case h.Version>>8 == 0xfe:
 		transport = 'd'
-	case s.id.Proto == value.ProtoUDP:
+	case s.ID.Proto == value.ProtoUDP:
 		transport = 'q'
 	}
 	s.ja[2] = tlsmsg.AppendJA4(s.ja[2][:0], h, transport)

@@ -13,12 +13,12 @@ package ssl
 import (
 	"strconv"
 
+	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/tls"
 	"github.com/picket-nsm/picket/traffic/files"
 	"github.com/picket-nsm/picket/traffic/format/tlsmsg"
 	"github.com/picket-nsm/picket/traffic/format/x509"
-	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/record"
 	"github.com/picket-nsm/picket/zeek/text"
 	"github.com/picket-nsm/picket/zeek/value"
@@ -31,6 +31,8 @@ const (
 	// still see that something was cut.
 	maxText  = 4097
 	maxChain = 101
+	// keepText is the largest text that is kept for reuse.
+	keepText = 256
 )
 
 // Config is what a user may set.
@@ -75,7 +77,6 @@ type Log struct {
 	files *files.Table
 	row   []value.Value
 	chain [2][]value.Value
-	text  []byte
 
 	// Established, if not nil, is told of each connection that is established.
 	Established func(c analyzer.Conn)
@@ -104,12 +105,10 @@ type cert struct {
 // conn is the row of one connection in the making. It implements the analyzer's
 // Handler.
 type conn struct {
-	log      *Log
-	open     bool // there is something to log
-	logged   bool
-	ts       packet.Time
-	id       analyzer.ID
-	uid      []byte
+	log    *Log
+	open   bool // there is something to log
+	logged bool
+	rows.Conn
 	history  []byte
 	name     []byte // of the server, as the client wants it
 	protocol []byte
@@ -147,17 +146,9 @@ func (s *conn) reset() {
 		clear(s.chain[i])
 	}
 	*s = conn{
-		log: s.log, uid: s.uid[:0], history: s.history[:0], name: keep(s.name), protocol: keep(s.protocol),
+		log: s.log, Conn: s.Conn.Emptied(), history: s.history[:0], name: rows.Emptied(s.name, keepText), protocol: rows.Emptied(s.protocol, keepText),
 		ja: [3][]byte{s.ja[0][:0], s.ja[1][:0], s.ja[2][:0]}, chain: [2][]cert{s.chain[0][:0], s.chain[1][:0]},
 	}
-}
-
-// keep empties a buffer, and drops one that is large.
-func keep(b []byte) []byte {
-	if cap(b) > 256 {
-		return nil
-	}
-	return b[:0]
 }
 
 // begin opens the row.
@@ -166,9 +157,7 @@ func (s *conn) begin(c analyzer.Conn) {
 		return
 	}
 	s.open = true
-	s.ts, s.id = c.Now(), c.ID()
-	s.uid = append(s.uid[:0], s.id.UID...)
-	s.id.UID = ""
+	s.Conn.Begin(c)
 }
 
 // Hello implements the analyzer's Handler.

@@ -216,8 +216,11 @@ func (h *http) replyMade(interrupted bool) {
 		h.switchProtocol(d)
 	}
 	h.code, h.upgrade, h.protoLen = 0, false, 0
-	if d.expect = firstLine; interrupted || h.upgraded {
+	// The server has one reply of HTTP 0.9, also if that had no body.
+	if d.expect == raw09 || interrupted || h.upgraded {
 		d.expect = nothing
+	} else {
+		d.expect = firstLine
 	}
 }
 

@@ -172,8 +172,15 @@ func TestKill(t *testing.T) {
 		w := workers[victim]
 		w.cmd.Process.Kill()
 		w.cmd.Wait()
-		if k == kills-1 { // long enough for the ring to run full
+		for full := k < kills-1; !full; { // until the ring has run full, however slowly packets come
 			time.Sleep(time.Second)
+			tot, err := g.Totals(victim)
+			select {
+			case <-done:
+				full = true
+			default:
+				full = err != nil || tot.Dropped > 0
+			}
 		}
 		if k == 0 {
 			tot, err := g.Totals(victim)
@@ -229,13 +236,17 @@ func TestSuspend(t *testing.T) {
 	dir := t.TempDir()
 	w := [2]life{start(t, g, 0, dir), start(t, g, 1, dir)}
 	s := n.sender(t)
-	done := make(chan trafficgen.Sent)
-	go func() { done <- send(t, s, trafficgen.Config{Flows: 110000, Window: 5000, Data: 64}, 250_000) }()
-	time.Sleep(200 * time.Millisecond)
+	var sent trafficgen.Sent
+	first := 0
+	some := func(flows int) { // by number: a slow machine sends for longer
+		sent.Packets += send(t, s, trafficgen.Config{Flows: flows, First: first, Window: 5000, Data: 64}, 250_000).Packets
+		first += flows
+	}
+	some(15_000)
 	w[1].cmd.Process.Signal(unix.SIGSTOP)
-	time.Sleep(time.Second)
+	some(75_000)
 	w[1].cmd.Process.Signal(unix.SIGCONT)
-	sent := <-done
+	some(20_000)
 	if err := g.Stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -21,21 +21,13 @@ import (
 	"github.com/picket-nsm/picket/bus/codec"
 	"github.com/picket-nsm/picket/bus/codec/brokerbin"
 	"github.com/picket-nsm/picket/internal/ledger"
+	"github.com/picket-nsm/picket/internal/testenv"
 	"github.com/picket-nsm/picket/zeek/event"
 	"github.com/picket-nsm/picket/zeek/layout"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
 const aim = time.Minute
-
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(aim); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("did not happen: %s", what)
-		}
-	}
-}
 
 type runner interface{ Run(context.Context) error }
 
@@ -190,7 +182,7 @@ func (n *notes) events() []string {
 func (n *notes) want(t testing.TB, who string, changes ...string) {
 	t.Helper()
 	slices.Sort(changes)
-	eventually(t, fmt.Sprintf("%s sees %q, not %q", who, changes, n.seen()), func() bool {
+	testenv.Eventually(t, aim, fmt.Sprintf("%s sees %q, not %q", who, changes, n.seen()), func() bool {
 		got := n.seen()
 		slices.Sort(got)
 		return slices.Equal(got, changes)
@@ -390,7 +382,7 @@ func TestEvents(t *testing.T) {
 			if senders[name] != nil {
 				want -= each // not its own
 			}
-			eventually(t, fmt.Sprintf("%s gets %d events, not %d", name, want, len(x.events())), func() bool { return len(x.events()) >= want })
+			testenv.Eventually(t, aim, fmt.Sprintf("%s gets %d events, not %d", name, want, len(x.events())), func() bool { return len(x.events()) >= want })
 			time.Sleep(20 * time.Millisecond)
 			got := x.events()
 			if len(got) != want {
@@ -414,7 +406,7 @@ func TestEvents(t *testing.T) {
 		if err := a.Publish("local/x", "broker-bin-v1", encoded(t, numbered(1))); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the local event", func() bool {
+		testenv.Eventually(t, aim, "the local event", func() bool {
 			return slices.ContainsFunc(c.events(), func(s string) bool { return strings.Contains(s, "local/x") })
 		})
 		if got := h1.in.Load(); got != before {
@@ -427,7 +419,7 @@ func TestEvents(t *testing.T) {
 func settle(t testing.TB, hosts ...*host) {
 	t.Helper()
 	for _, h := range hosts {
-		eventually(t, "the bridge knows what the bus wants", func() bool {
+		testenv.Eventually(t, aim, "the bridge knows what the bus wants", func() bool {
 			ok := make(chan bool, 1)
 			h.do(func() {
 				wants := 0
@@ -453,7 +445,7 @@ func TestHostile(t *testing.T) {
 	h := w.host("1")
 	a := w.zeek(h, "zeek-a")
 	m.want(t, "manager", "+zeek-a")
-	eventually(t, "the manager's wish is known", func() bool {
+	testenv.Eventually(t, aim, "the manager's wish is known", func() bool {
 		ok := make(chan bool, 1)
 		h.do(func() { ok <- h.wanted[""] > 0 })
 		return <-ok
@@ -474,7 +466,7 @@ func TestHostile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "the end", func() bool { return slices.Contains(m.events(), "end My::event") })
+	testenv.Eventually(t, aim, "the end", func() bool { return slices.Contains(m.events(), "end My::event") })
 	if got := m.seen(); len(got) > 0 {
 		t.Errorf("the manager saw %q", got)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/picket-nsm/picket/bus/backend"
 	"github.com/picket-nsm/picket/bus/backend/zeromq"
 	"github.com/picket-nsm/picket/bus/backend/zeromq/zmtp"
+	"github.com/picket-nsm/picket/internal/testenv"
 	"github.com/picket-nsm/picket/zeek/record"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -77,7 +78,7 @@ func TestCurve(t *testing.T) {
 		defer close(done)
 		_ = stranger.Run(ctx) // it tries again and again
 	}()
-	eventually(t, "trouble", func() bool { return stranger.Status().Trouble != "" })
+	testenv.Eventually(t, aim, "trouble", func() bool { return stranger.Status().Trouble != "" })
 	time.Sleep(500 * time.Millisecond)
 	cancel()
 	<-done

@@ -63,11 +63,11 @@ func TestZeekWorkersLogs(t *testing.T) {
 		}
 		stop := logger()
 		count := func() int { mu.Lock(); defer mu.Unlock(); return len(got) }
-		eventually(t, "all arrive", func() bool { return count() == len(frames) })
+		testenv.Eventually(t, aim, "all arrive", func() bool { return count() == len(frames) })
 		stop()
 		send()
 		logger()
-		eventually(t, "all arrive again", func() bool { return count() >= 2*len(frames) })
+		testenv.Eventually(t, aim, "all arrive again", func() bool { return count() >= 2*len(frames) })
 		rows := uint64(0)
 		for i, b := range got {
 			want := frames[i%len(frames)][3]
@@ -77,7 +77,7 @@ func TestZeekWorkersLogs(t *testing.T) {
 			rows += uint64(b.Records)
 		}
 		var snap *ledger.Snapshot
-		eventually(t, "the books are closed", func() bool {
+		testenv.Eventually(t, aim, "the books are closed", func() bool {
 			var err error
 			if snap, err = h.led.Snapshot(); err != nil {
 				t.Fatal(err)
@@ -133,7 +133,7 @@ func TestZeekLogger(t *testing.T) {
 			}
 		}
 		lib.Kill()
-		eventually(t, "nobody listens", func() bool { return send(9).Err == backend.NoListener })
+		testenv.Eventually(t, aim, "nobody listens", func() bool { return send(9).Err == backend.NoListener })
 	})
 }
 
@@ -218,7 +218,7 @@ func TestLibzmq(t *testing.T) {
 				lib.Send("out", f[0], []byte(id), f[2], f[3])
 			}
 		}
-		eventually(t, "its events", func() bool { return slices.Equal(m.events(), want) })
+		testenv.Eventually(t, aim, "its events", func() bool { return slices.Equal(m.events(), want) })
 		// ... and the bus's reach it, from whom they are.
 		if err := m.Publish("to-zeek/x", numbered(7)); err != nil {
 			t.Fatal(err)
@@ -255,7 +255,7 @@ func TestEndWithoutLogger(t *testing.T) {
 			lib.Send("push", f...)
 		}
 	}
-	eventually(t, "the queue is full", func() bool { all, _ := h.logs.ship.Pending(); return all >= 64 })
+	testenv.Eventually(t, aim, "the queue is full", func() bool { all, _ := h.logs.ship.Pending(); return all >= 64 })
 	begin := time.Now()
 	h.stop()
 	if d := time.Since(begin); d > 3*drainTime {
@@ -295,7 +295,7 @@ func TestEndWithFullZeekLogger(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	eventually(t, "its queue is full", func() bool { return h.logs.z.Status().Dropped[backend.DropFull] > 0 })
+	testenv.Eventually(t, aim, "its queue is full", func() bool { return h.logs.z.Status().Dropped[backend.DropFull] > 0 })
 	begin := time.Now()
 	h.stop()
 	if d := time.Since(begin); d > 3*drainTime {

@@ -55,7 +55,7 @@ func TestTwoHubs(t *testing.T) {
 					}
 				}
 				for _, h := range hosts {
-					eventually(t, "each hub wants it of the other", func() bool {
+					testenv.Eventually(t, aim, "each hub wants it of the other", func() bool {
 						ok := make(chan bool, 1)
 						h.do(func() { ok <- h.wanted["/gold/"] == 1 && h.seen["/gold/"] })
 						return <-ok
@@ -134,7 +134,7 @@ func TestRecordedBytes(t *testing.T) {
 			wg.Go(func() { _, _ = c.Write(say) })
 		}
 		if seed == 0 {
-			eventually(t, "the subscriptions are seen", func() bool {
+			testenv.Eventually(t, aim, "the subscriptions are seen", func() bool {
 				ok := make(chan bool, 1)
 				h.do(func() { ok <- h.seen["zeek.cluster.worker"] })
 				return <-ok
@@ -146,7 +146,7 @@ func TestRecordedBytes(t *testing.T) {
 			c.Close()
 		}
 		wg.Wait()
-		eventually(t, "nothing is left", func() bool {
+		testenv.Eventually(t, aim, "nothing is left", func() bool {
 			left := make(chan string, 1)
 			h.do(func() { left <- fmt.Sprint(len(h.seen), len(h.zeeks)) })
 			return <-left == "0 0"

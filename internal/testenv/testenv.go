@@ -1,6 +1,7 @@
 // Package testenv tells tests what the machine has: the shared folder with
 // recordings of real Zeek, root, tools. It skips with a reason where something
-// is missing; it never installs anything.
+// is missing; it never installs anything. And it
+// waits for what takes its time.
 package testenv
 
 import (
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // Shared returns the folder with captures and recordings of real Zeek, and
@@ -83,4 +85,15 @@ func Frames(t testing.TB, file string) [][][]byte {
 		all = append(all, m.Frames)
 	}
 	return all
+}
+
+// Eventually waits until ok says yes, and fails the test when that takes longer
+// than limit.
+func Eventually(t testing.TB, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("did not happen in %s: %s", limit, what)
+		}
+	}
 }

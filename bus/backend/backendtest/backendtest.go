@@ -205,16 +205,6 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// eventually waits until ok holds.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("did not happen: %s", what)
-		}
-	}
-}
-
 func batch(producer string, seq uint64, payload string) *record.Batch {
 	return &record.Batch{Producer: producer, Start: 1700000000_000000001, Seq: seq, Records: len(payload), Stream: "Conn::LOG", Path: "conn", Payload: []byte(payload)}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/picket-nsm/picket/bus/backend"
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 // topics and prefixes are tried all against all: what arrives is what strings.HasPrefix says.
@@ -120,7 +121,7 @@ func (k kit) order(t *testing.T) {
 			}
 		}()
 	}
-	eventually(t, "all messages arrive", func() bool { return len(sub.messages()) == each*len(pubs) })
+	testenv.Eventually(t, patience, "all messages arrive", func() bool { return len(sub.messages()) == each*len(pubs) })
 	next := map[string]int{}
 	for _, m := range sub.messages() {
 		if string(m.Payload) != text(next[m.Sender]) {
@@ -188,10 +189,10 @@ func (k kit) slowConsumer(t *testing.T) {
 	if got := good.await(t, "end"); len(got) != sent {
 		t.Errorf("the other subscriber got %d of %d", len(got), sent)
 	}
-	eventually(t, "drops are counted", func() bool { return slow.Status().Dropped[backend.DropSlow] > 0 })
+	testenv.Eventually(t, patience, "drops are counted", func() bool { return slow.Status().Dropped[backend.DropSlow] > 0 })
 	close(release)
 	all := func() uint64 { return slow.Status().Delivered + slow.Status().Dropped[backend.DropSlow] }
-	eventually(t, "delivered + dropped = sent", func() bool { return all() == sent+1 })
+	testenv.Eventually(t, patience, "delivered + dropped = sent", func() bool { return all() == sent+1 })
 	if n := slow.Status().Delivered; n < queue {
 		t.Errorf("%d delivered, less than the queue holds", n)
 	}
@@ -233,7 +234,7 @@ func (k kit) drain(t *testing.T) {
 		pub.pub(t, "t", text(i))
 	}
 	pub.stop() // must send all of it
-	eventually(t, "all arrives at the driver", func() bool { s := sub.Status(); return s.Delivered+uint64(s.Queued) >= n })
+	testenv.Eventually(t, patience, "all arrives at the driver", func() bool { s := sub.Status(); return s.Delivered+uint64(s.Queued) >= n })
 	sub.stop() // must deliver all of it
 	if got := len(sub.messages()); got != n {
 		t.Errorf("%d of %d delivered when Run returned", got, n)
@@ -277,7 +278,7 @@ func (k kit) relay(t *testing.T) {
 		poison(payload)
 	}
 	one.pub(t, "a.b", "of bridge-1 itself")
-	eventually(t, "all arrive", func() bool { return len(sub.messages()) >= 2*n+1 })
+	testenv.Eventually(t, patience, "all arrive", func() bool { return len(sub.messages()) >= 2*n+1 })
 	next := map[string]int{}
 	for _, m := range sub.messages() {
 		via := map[string]string{"zeek-1": "bridge-1", "zeek-2": "bridge-2", "bridge-1": ""}[m.Sender]
@@ -289,7 +290,7 @@ func (k kit) relay(t *testing.T) {
 	if next["zeek-1"] != n || next["zeek-2"] != n || len(sub.messages()) != 2*n+1 {
 		t.Errorf("arrived: %v", next)
 	}
-	eventually(t, "each relay gets the other's", func() bool { return len(one.messages()) == n && len(two.messages()) == n+1 })
+	testenv.Eventually(t, patience, "each relay gets the other's", func() bool { return len(one.messages()) == n && len(two.messages()) == n+1 })
 }
 
 func (k kit) reconnect(t *testing.T) {
@@ -301,7 +302,7 @@ func (k kit) reconnect(t *testing.T) {
 	pub.pub(t, "a.1", "before")
 	sub.await(t, "before")
 	repair := b.Break(t)
-	eventually(t, "both notice", func() bool { return !sub.Status().Connected && !pub.Status().Connected })
+	testenv.Eventually(t, patience, "both notice", func() bool { return !sub.Status().Connected && !pub.Status().Connected })
 	must(t, sub.Subscribe("b."))
 	var queued, refused uint64
 	for i := range 5000 {

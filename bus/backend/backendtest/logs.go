@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/picket-nsm/picket/bus/backend"
+	"github.com/picket-nsm/picket/internal/testenv"
 	"github.com/picket-nsm/picket/zeek/record"
 )
 
@@ -74,7 +75,7 @@ func (p *producer) all() []backend.Ack {
 
 func (p *producer) awaitAcks(t testing.TB, n int) []backend.Ack {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%d acks for %s", n, p.id), func() bool { return len(p.all()) >= n })
+	testenv.Eventually(t, patience, fmt.Sprintf("%d acks for %s", n, p.id), func() bool { return len(p.all()) >= n })
 	return p.all()
 }
 

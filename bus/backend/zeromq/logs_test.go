@@ -68,19 +68,19 @@ func TestToZeekLogger(t *testing.T) {
 			t.Errorf("got %q, want %q", m, want)
 		}
 	}
-	eventually(t, "answers", func() bool { return len(acks.list()) == 10 })
+	testenv.Eventually(t, aim, "answers", func() bool { return len(acks.list()) == 10 })
 	for i, a := range acks.list() {
 		if want := (backend.Ack{Logger: "logger-1", Producer: "worker-1", Start: 5, Seq: uint64(i + 1), Unconfirmed: true}); a != want {
 			t.Errorf("ack %+v, want %+v", a, want)
 		}
 	}
 	lib.Kill()
-	eventually(t, "nobody listens", func() bool {
+	testenv.Eventually(t, aim, "nobody listens", func() bool {
 		before := len(acks.list())
 		if err := n.Send("logger-1", numbered(99)); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "an answer", func() bool { return len(acks.list()) > before })
+		testenv.Eventually(t, aim, "an answer", func() bool { return len(acks.list()) > before })
 		return acks.list()[before].Err == backend.NoListener
 	})
 }
@@ -115,7 +115,7 @@ func TestFromZeekWorker(t *testing.T) {
 		for _, f := range frames {
 			lib.Send("push", f...)
 		}
-		eventually(t, "all batches", func() bool { mu.Lock(); defer mu.Unlock(); return len(got) == len(frames) })
+		testenv.Eventually(t, aim, "all batches", func() bool { mu.Lock(); defer mu.Unlock(); return len(got) == len(frames) })
 		for i, b := range got {
 			c, err := record.Open(frames[i][3])
 			if err != nil {
@@ -168,10 +168,10 @@ func TestLoggerEnds(t *testing.T) {
 			}
 		}
 	}()
-	eventually(t, "some are written", func() bool { return len(acks.list()) > 100 })
+	testenv.Eventually(t, aim, "some are written", func() bool { return len(acks.list()) > 100 })
 	l.stop()
 	<-done
-	eventually(t, "an answer for each", func() bool { return len(acks.list()) == all })
+	testenv.Eventually(t, aim, "an answer for each", func() bool { return len(acks.list()) == all })
 	ok := 0
 	for _, a := range acks.list() {
 		switch {
@@ -201,13 +201,13 @@ func TestBrokerAway(t *testing.T) {
 	}
 	n, acks := producerNode(t, h, at)
 	h.stop()
-	eventually(t, "the broker is missed", func() bool { return !n.Status().Connected })
+	testenv.Eventually(t, aim, "the broker is missed", func() bool { return !n.Status().Connected })
 	for i := range 20 {
 		if err := n.Send("logger-1", numbered(i+1)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "answers", func() bool { return len(acks.list()) == 20 })
+	testenv.Eventually(t, aim, "answers", func() bool { return len(acks.list()) == 20 })
 	if a := acks.list()[19]; a.Err != "" || a.Unconfirmed {
 		t.Errorf("%+v", a)
 	}

@@ -27,15 +27,6 @@ import (
 
 const aim = time.Minute
 
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(aim); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("did not happen: %s", what)
-		}
-	}
-}
-
 // node is a driver that runs, and what it told.
 type node struct {
 	*Conn
@@ -175,7 +166,7 @@ func TestStart(t *testing.T) {
 	o.subs = nil
 	o.mu.Unlock()
 	stop()
-	eventually(t, "the end of its subscriptions", func() bool { o.mu.Lock(); defer o.mu.Unlock(); return len(o.subs) == 6 })
+	testenv.Eventually(t, aim, "the end of its subscriptions", func() bool { o.mu.Lock(); defer o.mu.Unlock(); return len(o.subs) == 6 })
 	if o.subs[0] != "-zeek.cluster.node.worker-1." || o.subs[1] != "-zeek.cluster.nodeid."+id+"." {
 		t.Errorf("at the end: %q", o.subs)
 	}
@@ -207,7 +198,7 @@ func testHellos(t *testing.T, xpub, xsub string, restart func()) {
 	a, b := up("a", "N1"), up("b", "N1")
 	want := func(n *node, changes ...string) {
 		t.Helper()
-		eventually(t, fmt.Sprintf("%s sees %q", n.cfg.Name, changes), func() bool { return len(n.seen()) >= len(changes) })
+		testenv.Eventually(t, aim, fmt.Sprintf("%s sees %q", n.cfg.Name, changes), func() bool { return len(n.seen()) >= len(changes) })
 		got := n.seen()
 		slices.Sort(got)
 		slices.Sort(changes)
@@ -243,9 +234,9 @@ func testHellos(t *testing.T, xpub, xsub string, restart func()) {
 	d := up("d", "N1")
 	want(a, "+"+d.cfg.ID) // and nobody else came or went
 	want(b, "+"+d.cfg.ID)
-	eventually(t, "c knows a, b and d", func() bool { return len(c.Peers()) == 3 })
+	testenv.Eventually(t, aim, "c knows a, b and d", func() bool { return len(c.Peers()) == 3 })
 	for _, n := range []*node{a, b, c} {
-		eventually(t, n.cfg.Name+" knows three", func() bool {
+		testenv.Eventually(t, aim, n.cfg.Name+" knows three", func() bool {
 			n.greet.Lock()
 			defer n.greet.Unlock()
 			return len(n.greet.machine.Peers()) == 3
@@ -346,7 +337,7 @@ func realNodes(t *testing.T, c codec.Codec, we string, first bool) {
 			t.Errorf("we said\n  %q, the real node\n  %q", got[name], want)
 		}
 	}
-	eventually(t, "it is up", func() bool { return slices.Equal(n.seen(), []string{"+" + ids[other]}) })
+	testenv.Eventually(t, aim, "it is up", func() bool { return slices.Equal(n.seen(), []string{"+" + ids[other]}) })
 	// Its events arrive, as they were sent.
 	if err := n.Subscribe("/gold/"); err != nil {
 		t.Fatal(err)
@@ -363,14 +354,14 @@ func realNodes(t *testing.T, c codec.Codec, we string, first bool) {
 			lib.Send("out", f...)
 		}
 	}
-	eventually(t, "its events", func() bool { return len(n.messages()) == len(want) })
+	testenv.Eventually(t, aim, "its events", func() bool { return len(n.messages()) == len(want) })
 	for i, m := range n.messages() {
 		if m.Topic != string(want[i][0]) || m.Sender != ids[other] || m.Codec != c.Name() || !bytes.Equal(m.Payload, want[i][3]) {
 			t.Errorf("event %d: %+v", i, m)
 		}
 	}
 	lib.Close("in") // it leaves: nobody says goodbye
-	eventually(t, "it is down", func() bool { return slices.Contains(n.seen(), "-"+ids[other]) })
+	testenv.Eventually(t, aim, "it is down", func() bool { return slices.Contains(n.seen(), "-"+ids[other]) })
 	if len(n.warns) > 0 {
 		t.Errorf("warnings: %q", n.warns)
 	}
@@ -397,7 +388,7 @@ func TestFrames(t *testing.T) {
 	for _, m := range [][][]byte{f("t"), f("t", "b1", "c"), f("t", "b1", "c", "p", "q"), f("t", "a1", "c", "mine"), f("t", "b1", "c", "good"), f("t", "", "", "")} {
 		lib.Send("out", m...)
 	}
-	eventually(t, "two good ones", func() bool { return len(n.messages()) == 2 })
+	testenv.Eventually(t, aim, "two good ones", func() bool { return len(n.messages()) == 2 })
 	if got := n.messages(); string(got[0].Payload) != "good" {
 		t.Errorf("got %v", got)
 	}

@@ -9,18 +9,10 @@ import (
 	"time"
 
 	"github.com/picket-nsm/picket/bus/backend/zeromq/zmtp"
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 const aim = time.Minute
-
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(aim); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
 
 // runner is what both kinds of socket and the broker have.
 type runner interface {
@@ -104,7 +96,7 @@ func startNode(t testing.TB, b *Broker, xpub, xsub []string) *node {
 	}
 	stopIn, stopOut := start(t, n.in), start(t, n.out)
 	n.stop = func() { stopIn(); stopOut() }
-	eventually(t, "node connected", func() bool { return n.in.Peers() == 1 && n.out.Peers() == 1 })
+	testenv.Eventually(t, aim, "node connected", func() bool { return n.in.Peers() == 1 && n.out.Peers() == 1 })
 	return n
 }
 
@@ -129,7 +121,7 @@ func (n *node) send(t testing.TB, topic, body string) {
 
 func wantSubs(t *testing.T, n *node, want ...string) {
 	t.Helper()
-	eventually(t, fmt.Sprint("subscriptions ", want), func() bool { return len(n.seen()) >= len(want) })
+	testenv.Eventually(t, aim, fmt.Sprint("subscriptions ", want), func() bool { return len(n.seen()) >= len(want) })
 	if got := n.seen(); !slices.Equal(got, want) {
 		t.Errorf("saw %q, want %q", got, want)
 	}
@@ -169,7 +161,7 @@ func TestForward(t *testing.T) {
 	a.in.Subscribe("x")
 	a.in.Subscribe("xy")
 	c.in.Subscribe("")
-	eventually(t, "subscribed", func() bool { return len(c.seen()) == 3 && len(a.seen()) == 3 })
+	testenv.Eventually(t, aim, "subscribed", func() bool { return len(c.seen()) == 3 && len(a.seen()) == 3 })
 	const n = 5000
 	for i := range n {
 		topic := "xyz"
@@ -180,8 +172,8 @@ func TestForward(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	eventually(t, "all to c", func() bool { return len(c.messages()) == n })
-	eventually(t, "half to a", func() bool { return len(a.messages()) == n/2 })
+	testenv.Eventually(t, aim, "all to c", func() bool { return len(c.messages()) == n })
+	testenv.Eventually(t, aim, "half to a", func() bool { return len(a.messages()) == n/2 })
 	for i, m := range c.messages() {
 		if m != fmt.Sprint(i) {
 			t.Fatalf("message %d is %s", i, m)
@@ -239,11 +231,11 @@ func TestLink(t *testing.T) {
 		t.Errorf("second link saw %q", subs)
 	}
 	a.send(t, "l.x", "to link")
-	eventually(t, "message to link", func() bool { got, _ := k.saw(); return slices.Equal(got, []string{"to link"}) })
+	testenv.Eventually(t, aim, "message to link", func() bool { got, _ := k.saw(); return slices.Equal(got, []string{"to link"}) })
 	if err := l.Publish([]byte("a.x"), []byte("id"), []byte("codec"), []byte("from link")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "message from link", func() bool { return slices.Equal(a.messages(), []string{"from link"}) })
+	testenv.Eventually(t, aim, "message from link", func() bool { return slices.Equal(a.messages(), []string{"from link"}) })
 	if err := l2.Publish([]byte("l."), []byte("link to link")); err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +247,7 @@ func TestLink(t *testing.T) {
 	}
 	l2.Subscribe("a.")
 	a.in.Unsubscribe("a.")
-	eventually(t, "removal at the link that wants it too", func() bool {
+	testenv.Eventually(t, aim, "removal at the link that wants it too", func() bool {
 		_, subs := k2.saw()
 		return slices.Equal(subs, []string{"+a.", "+l.", "-a."})
 	})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/picket-nsm/picket/bus/backend/zeromq/zmtp"
 	"github.com/picket-nsm/picket/internal/libzmqtest"
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 // A story is played by libzmq nodes, each with an XSUB (a.in) and an XPUB (a.out)
@@ -243,7 +244,7 @@ func TestStoppedSubscriber(t *testing.T) {
 		t.Fatal(err)
 	}
 	start(t, out)
-	eventually(t, "both", func() bool {
+	testenv.Eventually(t, aim, "both", func() bool {
 		n := 0
 		for _, p := range b.Status().XPUB.Peers {
 			n += p.Subscriptions

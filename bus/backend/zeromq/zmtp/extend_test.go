@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 // TestProperties: what is told in the handshake is known, in clear and encrypted,
@@ -31,7 +33,7 @@ func TestProperties(t *testing.T) {
 					subs = append(subs, e.Topic)
 					mu.Unlock()
 				}})
-			eventually(t, "connection", func() bool { mu.Lock(); defer mu.Unlock(); return peer != nil })
+			testenv.Eventually(t, aim, "connection", func() bool { mu.Lock(); defer mu.Unlock(); return peer != nil })
 			if v, ok := peer.Property("X-WHO"); !ok || v != "the broker" {
 				t.Errorf("property %q, %v", v, ok)
 			}
@@ -47,7 +49,7 @@ func TestProperties(t *testing.T) {
 			hub.Subscribe("a")
 			hub.Unsubscribe("a")
 			hub.Subscribe("")
-			eventually(t, "subscriptions", func() bool { mu.Lock(); defer mu.Unlock(); return len(subs) == 3 })
+			testenv.Eventually(t, aim, "subscriptions", func() bool { mu.Lock(); defer mu.Unlock(); return len(subs) == 3 })
 			if err := s.Send([]byte("once")); err != nil {
 				t.Fatal(err)
 			}
@@ -55,7 +57,7 @@ func TestProperties(t *testing.T) {
 				t.Errorf("got %q", got)
 			}
 			stop()
-			eventually(t, "the end", func() bool { return s.Peers() == 0 })
+			testenv.Eventually(t, aim, "the end", func() bool { return s.Peers() == 0 })
 			if err := s.Send([]byte("to nobody")); err != nil || s.Status().Unwanted != 1 {
 				t.Errorf("%v, %d unwanted", err, s.Status().Unwanted)
 			}
@@ -113,7 +115,7 @@ func TestRoundTrip(t *testing.T) {
 	if err := sub.RoundTrip(ctx); err != nil {
 		t.Error(err) // with nobody connected there is nothing to wait for
 	}
-	eventually(t, "connection", func() bool { return sub.Peers() == 1 })
+	testenv.Eventually(t, aim, "connection", func() bool { return sub.Peers() == 1 })
 	for i := range 200 {
 		topic := fmt.Sprint(i)
 		sub.Subscribe(topic)
@@ -135,9 +137,9 @@ func TestRedial(t *testing.T) {
 			failed <- e.Err
 		}
 	}})
-	eventually(t, "connection", func() bool { return s.Peers() == 1 && old.Peers() == 1 })
+	testenv.Eventually(t, aim, "connection", func() bool { return s.Peers() == 1 && old.Peers() == 1 })
 	stop()
-	eventually(t, "the end", func() bool { return s.Peers() == 0 })
+	testenv.Eventually(t, aim, "the end", func() bool { return s.Peers() == 0 })
 	for range 3 {
 		s.Redial()
 		select {
@@ -148,5 +150,5 @@ func TestRedial(t *testing.T) {
 	}
 	run(t, Config{Type: PULL, Bind: bound}, Hooks{})
 	s.Redial()
-	eventually(t, "connection again", func() bool { return s.Peers() == 1 })
+	testenv.Eventually(t, aim, "connection again", func() bool { return s.Peers() == 1 })
 }

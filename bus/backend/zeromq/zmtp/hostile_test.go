@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 func unhex(t testing.TB, s string) []byte {
@@ -135,7 +137,7 @@ func TestSubscriptionForms(t *testing.T) {
 	said = appendCommand(said, "WHATEVER", []byte("x"))
 	c := rawPeer(t, bound[0], rawGreeting(1, mechNull), rawReady(SUB), said)
 	w.want(t, "+a", "+b", "+a", "+", "-b", "-a")
-	eventually(t, "two ignored", func() bool { return s.Status().Total().Ignored == 2 })
+	testenv.Eventually(t, aim, "two ignored", func() bool { return s.Status().Total().Ignored == 2 })
 	c.Close()
 	w.want(t, "+a", "+b", "+a", "+", "-b", "-a", "-")
 }
@@ -157,14 +159,14 @@ func TestVerbosity(t *testing.T) {
 			s, bound, _ := run(t, Config{Type: XPUB, Bind: []string{"tcp://127.0.0.1:0"}, Verbose: c.verbose, Verboser: c.verboser}, Hooks{Subscription: w.add})
 			sub := appendSubscription(nil, true, false, "a")
 			one := rawPeer(t, bound[0], rawGreeting(1, mechNull), rawReady(SUB), sub, sub)
-			eventually(t, "one", func() bool { return s.Has("a") })
+			testenv.Eventually(t, aim, "one", func() bool { return s.Has("a") })
 			two := rawPeer(t, bound[0], rawGreeting(1, mechNull), rawReady(SUB), sub)
-			eventually(t, "two", func() bool {
+			testenv.Eventually(t, aim, "two", func() bool {
 				st := s.Status()
 				return len(st.Peers) == 2 && st.Peers[1].Subscriptions == 1
 			})
 			one.Close()
-			eventually(t, "one gone", func() bool { return s.Peers() == 1 })
+			testenv.Eventually(t, aim, "one gone", func() bool { return s.Peers() == 1 })
 			if _, err := two.Write(appendSubscription(nil, false, false, "a")); err != nil {
 				t.Fatal(err)
 			}
@@ -226,7 +228,7 @@ func TestHostile(t *testing.T) {
 		}
 	}})
 	good := rawPeer(t, bound[0], shaken, appendSubscription(nil, true, false, "g"))
-	eventually(t, "good peer", func() bool { return s.Has("g") })
+	testenv.Eventually(t, aim, "good peer", func() bool { return s.Has("g") })
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			conn := rawPeer(t, bound[0], c.said)

@@ -90,7 +90,7 @@ func (w *wishes) want(t testing.TB, want ...string) {
 		defer w.mu.Unlock()
 		return slices.Clone(w.all)
 	}
-	eventually(t, fmt.Sprint("subscriptions ", want), func() bool { return len(get()) >= len(want) })
+	testenv.Eventually(t, aim, fmt.Sprint("subscriptions ", want), func() bool { return len(get()) >= len(want) })
 	if got := get(); !slices.Equal(got, want) {
 		t.Errorf("saw %q, want %q", got, want)
 	}
@@ -142,7 +142,7 @@ func testLibzmqPair(t *testing.T, py *libzmqtest.Process, id string, ours, their
 		cfg.Connect = []string{py.Bind(id, "tcp://127.0.0.1:*")}
 		s, _, _ = run(t, cfg, box.hooks())
 	}
-	eventually(t, "connection", func() bool { return s.Peers() == 1 })
+	testenv.Eventually(t, aim, "connection", func() bool { return s.Peers() == 1 })
 	big := bytes.Repeat([]byte("0123456789abcdef"), 300<<10/16)
 	messages := [][][]byte{
 		{[]byte("a"), nil, []byte("x")},
@@ -159,7 +159,7 @@ func testLibzmqPair(t *testing.T, py *libzmqtest.Process, id string, ours, their
 	case ours.publishes():
 		py.Subscribe(id, theirs.String(), "a")
 		// libzmq sends it when the socket is used and the connection is up for it, too.
-		eventually(t, "subscription", func() bool { py.Poke(id); return s.Has("a") })
+		testenv.Eventually(t, aim, "subscription", func() bool { py.Poke(id); return s.Has("a") })
 	case ours.subscribes():
 		s.Subscribe("a")
 		if theirs == XPUB {
@@ -202,7 +202,7 @@ func testLibzmqPair(t *testing.T, py *libzmqtest.Process, id string, ours, their
 	switch {
 	case ours.publishes():
 		py.Unsubscribe(id, theirs.String(), "a")
-		eventually(t, "removal", func() bool { py.Poke(id); return !s.Has("a") })
+		testenv.Eventually(t, aim, "removal", func() bool { py.Poke(id); return !s.Has("a") })
 	case theirs == XPUB:
 		s.Unsubscribe("a")
 		same(py.Recv(id, 1)[0], [][]byte{[]byte("\x00a")})
@@ -229,7 +229,7 @@ func TestLibzmqReconnect(t *testing.T) {
 			py.Send("p", []byte("a"), []byte("1"))
 			box.take(t)
 			py.Kill()
-			eventually(t, "gone", func() bool { return s.Peers() == 0 })
+			testenv.Eventually(t, aim, "gone", func() bool { return s.Peers() == 0 })
 		}
 	})
 
@@ -246,7 +246,7 @@ func TestLibzmqReconnect(t *testing.T) {
 		for range 3 {
 			w := &wishes{}
 			s, _, stop := run(t, Config{Type: XPUB, Bind: []string{endpoint}, Verboser: true}, Hooks{Subscription: w.add})
-			eventually(t, "both, with both topics", func() bool {
+			testenv.Eventually(t, aim, "both, with both topics", func() bool {
 				py.Poke("SUB")
 				py.Poke("XSUB")
 				n := 0
@@ -328,7 +328,7 @@ func TestLibzmqStopped(t *testing.T) {
 		p.Connect("s", bound[0])
 		p.Subscribe("s", "SUB", "a")
 	}
-	eventually(t, "both", func() bool {
+	testenv.Eventually(t, aim, "both", func() bool {
 		n := 0
 		for _, p := range s.Status().Peers {
 			n += p.Subscriptions
@@ -425,7 +425,7 @@ func TestLibzmqWrongKeys(t *testing.T) {
 			if c.server {
 				py.Connect(id, bound[0])
 			}
-			eventually(t, "failed handshake", func() bool { return ev.count(Failed) > 0 })
+			testenv.Eventually(t, aim, "failed handshake", func() bool { return ev.count(Failed) > 0 })
 			if c.want != nil && !ev.has(Failed, c.want) {
 				t.Errorf("events %v, want %v", ev.all, c.want)
 			}

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 // stuck is a subscriber of everything that reads nothing.
@@ -21,7 +23,7 @@ func stuck(t *testing.T, s *Socket, bound string) net.Conn {
 	t.Helper()
 	before := s.Peers()
 	c := rawPeer(t, bound, rawGreeting(1, mechNull), rawReady(SUB), appendSubscription(nil, true, false, ""))
-	eventually(t, "subscriber", func() bool {
+	testenv.Eventually(t, aim, "subscriber", func() bool {
 		st := s.Status()
 		return len(st.Peers) == before+1 && st.Peers[before].Subscriptions == 1
 	})
@@ -134,7 +136,7 @@ func TestBlock(t *testing.T) {
 		done <- nil
 	}()
 	var at int64
-	eventually(t, "blocked", func() bool {
+	testenv.Eventually(t, aim, "blocked", func() bool {
 		time.Sleep(100 * time.Millisecond)
 		now := sent.Load()
 		still := now == at && now > 0
@@ -154,7 +156,7 @@ func TestBlock(t *testing.T) {
 		}
 	}
 	c.Close()
-	eventually(t, "gone", func() bool { return s.Peers() == 0 })
+	testenv.Eventually(t, aim, "gone", func() bool { return s.Peers() == 0 })
 	// A waiting sender goes on when the peer goes, and when the socket closes.
 	for _, how := range []string{"peer gone", "closed"} {
 		c := stuck(t, s, bound[0])
@@ -200,14 +202,14 @@ func TestPush(t *testing.T) {
 		pull[i], at[i] = s, bound[0]
 	}
 	s, _, stop := run(t, Config{Type: PUSH, Connect: at[:], Full: Refuse}, Hooks{})
-	eventually(t, "both", func() bool { return s.Peers() == 2 })
+	testenv.Eventually(t, aim, "both", func() bool { return s.Peers() == 2 })
 	for i := range 1000 {
 		if err := s.Send([]byte("log-write"), body(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	stop() // lingers
-	eventually(t, "all", func() bool { return count[0].Load()+count[1].Load() == 1000 })
+	testenv.Eventually(t, aim, "all", func() bool { return count[0].Load()+count[1].Load() == 1000 })
 	if count[0].Load() != 500 {
 		t.Errorf("%d and %d", count[0].Load(), count[1].Load())
 	}
@@ -310,7 +312,7 @@ func TestPushCut(t *testing.T) {
 				// What the kernel had taken is gone, and counted as sent.
 				_ = conn.Close()
 			}
-			eventually(t, "all is sent", func() bool { return s.Status().Total().Sent == all })
+			testenv.Eventually(t, aim, "all is sent", func() bool { return s.Status().Total().Sent == all })
 			st := s.Status().Total()
 			t.Logf("%d arrived, %d were on the wire when it was cut, %d connections", seen, lost, st.Connects)
 			if seen+lost != all || st.Lost != 0 {
@@ -325,14 +327,14 @@ func TestMaxPeers(t *testing.T) {
 	s, bound, _ := run(t, Config{Type: PULL, Bind: []string{"tcp://127.0.0.1:0"}, MaxPeers: 2}, Hooks{Monitor: ev.add})
 	a := rawPeer(t, bound[0])
 	rawPeer(t, bound[0], rawGreeting(1, mechNull), rawReady(PUSH))
-	eventually(t, "one peer", func() bool { return s.Peers() == 1 })
+	testenv.Eventually(t, aim, "one peer", func() bool { return s.Peers() == 1 })
 	c := rawPeer(t, bound[0])
 	if n, err := io.Copy(io.Discard, c); n != 0 || err != nil && !strings.Contains(err.Error(), "reset") {
 		t.Errorf("the third got %d bytes, %v", n, err)
 	}
-	eventually(t, "told", func() bool { return ev.count(TooMany) == 1 })
+	testenv.Eventually(t, aim, "told", func() bool { return ev.count(TooMany) == 1 })
 	a.Close()
-	eventually(t, "room again", func() bool {
+	testenv.Eventually(t, aim, "room again", func() bool {
 		rawPeer(t, bound[0], rawGreeting(1, mechNull), rawReady(PUSH))
 		time.Sleep(5 * time.Millisecond)
 		return s.Peers() == 2
@@ -365,7 +367,7 @@ func TestManyEnds(t *testing.T) {
 	sub, _, _ := run(t, Config{Type: SUB, Connect: at}, box.hooks())
 	sub.Subscribe("a")
 	for i, p := range pubs {
-		eventually(t, "two connections each", func() bool {
+		testenv.Eventually(t, aim, "two connections each", func() bool {
 			n := 0
 			for _, q := range p.Status().Peers {
 				n += q.Subscriptions
@@ -452,9 +454,9 @@ func TestHeartbeat(t *testing.T) {
 	cfg := Config{Type: XPUB, Bind: []string{"tcp://127.0.0.1:0"}, Heartbeat: time.Second}
 	s, bound, _ := run(t, cfg, Hooks{Monitor: ev.add})
 	run(t, Config{Type: SUB, Connect: bound}, Hooks{})
-	eventually(t, "the living", func() bool { return s.Peers() == 1 })
+	testenv.Eventually(t, aim, "the living", func() bool { return s.Peers() == 1 })
 	rawPeer(t, bound[0], rawGreeting(1, mechNull), rawReady(SUB))
-	eventually(t, "the silent one gone", func() bool { return ev.has(Gone, ErrSilent) })
+	testenv.Eventually(t, aim, "the silent one gone", func() bool { return ev.has(Gone, ErrSilent) })
 	if s.Peers() != 1 || ev.count(Gone) != 1 {
 		t.Errorf("%d peers, %v", s.Peers(), ev.all)
 	}

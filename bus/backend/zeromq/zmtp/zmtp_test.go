@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 // aim is how long tests wait for what takes milliseconds.
@@ -75,15 +77,6 @@ func loopback6() string {
 	return "tcp://[::1]:0"
 }
 
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(aim); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
-
 func testCurve(t testing.TB) (server, client *Curve) {
 	t.Helper()
 	spub, ssec, err := NewKey(rand.Reader)
@@ -132,9 +125,9 @@ func testPair(t *testing.T, send, recv Type, sendBinds, curve bool) {
 	}
 	if recv.subscribes() {
 		receiver.Subscribe("a")
-		eventually(t, "subscription", func() bool { return sender.Has("a") })
+		testenv.Eventually(t, aim, "subscription", func() bool { return sender.Has("a") })
 	} else {
-		eventually(t, "connection", func() bool { return sender.Peers() == 1 })
+		testenv.Eventually(t, aim, "connection", func() bool { return sender.Peers() == 1 })
 	}
 	big := bytes.Repeat([]byte("0123456789abcdef"), 20000)
 	sent := [][][]byte{
@@ -166,8 +159,8 @@ func testPair(t *testing.T, send, recv Type, sendBinds, curve bool) {
 			t.Errorf("unwanted %d, want 1", n)
 		}
 		receiver.Unsubscribe("a")
-		eventually(t, "removal", func() bool { return !sender.Has("a") })
+		testenv.Eventually(t, aim, "removal", func() bool { return !sender.Has("a") })
 	}
-	eventually(t, "counts", func() bool { return sender.Status().Total().Sent == 3 })
-	eventually(t, "counts", func() bool { return receiver.Status().Total().Received == 3 })
+	testenv.Eventually(t, aim, "counts", func() bool { return sender.Status().Total().Sent == 3 })
+	testenv.Eventually(t, aim, "counts", func() bool { return receiver.Status().Total().Received == 3 })
 }

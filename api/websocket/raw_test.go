@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,7 +77,10 @@ func (r *raw) frame() (first byte, payload []byte) {
 	return first, payload
 }
 
-func (r *raw) next() (first byte, payload []byte, err error) {
+func (r *raw) next() (first byte, payload []byte, err error) { return r.nextInto(nil) }
+
+// nextInto is next with the payload in memory that was used before, if it fits.
+func (r *raw) nextInto(buf []byte) (first byte, payload []byte, err error) {
 	var h [8]byte
 	if _, err = io.ReadFull(r.r, h[:2]); err != nil {
 		return 0, nil, err
@@ -97,7 +101,7 @@ func (r *raw) next() (first byte, payload []byte, err error) {
 	if n > 1<<26 {
 		return first, nil, fmt.Errorf("frame of %d bytes", n)
 	}
-	payload = make([]byte, n)
+	payload = slices.Grow(buf[:0], n)[:n]
 	_, err = io.ReadFull(r.r, payload)
 	return first, payload, err
 }

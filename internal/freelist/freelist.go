@@ -36,9 +36,12 @@ func (l *List[T]) Take() T {
 }
 
 // Keep takes x over, or leaves it to the garbage collector where max are kept
-// already. The caller has made x ready for its next user, and forgets it.
-func (l *List[T]) Keep(x T) {
-	if len(l.kept) < l.max {
-		l.kept = append(l.kept, x)
+// already, and reports whether it did the first. The caller has made x ready for its
+// next user, and forgets it.
+func (l *List[T]) Keep(x T) bool {
+	if len(l.kept) >= l.max {
+		return false
 	}
+	l.kept = append(l.kept, x)
+	return true
 }

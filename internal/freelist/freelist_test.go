@@ -32,7 +32,9 @@ func TestKeepsNoMoreThanItsBound(t *testing.T) {
 		t.Run(fmt.Sprint(bound), func(t *testing.T) {
 			l := freelist.New[*conn](bound)
 			for i := range 5 {
-				l.Keep(&conn{id: i})
+				if kept := l.Keep(&conn{id: i}); kept != (i < bound) {
+					t.Errorf("number %d: %t", i, kept)
+				}
 			}
 			n := 0
 			for c := l.Take(); c != nil; c = l.Take() {

@@ -205,9 +205,7 @@ func (f *File) release() {
 	}
 	t := f.t
 	t.stats.BufferedBytes -= BOF
-	if len(t.bufs) < maxBufs {
-		t.bufs = append(t.bufs, f.bof[:0])
-	}
+	t.bufs.Keep(f.bof[:0])
 	f.bof = nil
 }
 
@@ -230,9 +228,7 @@ func (f *File) buffer(data []byte) {
 			return
 		}
 		t.stats.BufferedBytes += BOF
-		if k := len(t.bufs); k > 0 {
-			f.bof, t.bufs = t.bufs[k-1], t.bufs[:k-1]
-		} else {
+		if f.bof = t.bufs.Take(); f.bof == nil {
 			f.bof = make([]byte, 0, BOF)
 		}
 	}

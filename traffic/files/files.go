@@ -14,6 +14,7 @@
 package files
 
 import (
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/packet"
 )
@@ -99,9 +100,9 @@ type Table struct {
 	files    map[ID]*File
 	queue    queue
 	deadline analyzer.Deadline
-	free     []*File
-	bufs     [][]byte // for the beginnings of files
-	handle   []byte   // scratch
+	free     freelist.List[*File]
+	bufs     freelist.List[[]byte] // for the beginnings of files
+	handle   []byte                // scratch
 	stats    Stats
 	now      packet.Time
 }
@@ -122,7 +123,8 @@ func New(cfg Config, h Handler) *Table {
 	if !(cfg.Timeout > 0) {
 		cfg.Timeout = d.Timeout
 	}
-	t := &Table{cfg: cfg, h: h, key: newKey(cfg.Salt), files: map[ID]*File{}}
+	t := &Table{cfg: cfg, h: h, key: newKey(cfg.Salt), files: map[ID]*File{},
+		free: freelist.New[*File](maxFree), bufs: freelist.New[[]byte](maxBufs)}
 	t.deadline = analyzer.Deadline{At: analyzer.Never, Fire: t.fire, Expire: t.expire}
 	return t
 }
@@ -288,9 +290,7 @@ func (t *Table) begin(c analyzer.Conn, s *Side, id ID) *File {
 }
 
 func (t *Table) take() *File {
-	if n := len(t.free); n > 0 {
-		f := t.free[n-1]
-		t.free = t.free[:n-1]
+	if f := t.free.Take(); f != nil {
 		return f
 	}
 	return &File{t: t}
@@ -314,7 +314,5 @@ func (t *Table) remove(f *File) {
 	if cap(f.Conns) > keepConns {
 		f.Conns = nil
 	}
-	if len(t.free) < maxFree {
-		t.free = append(t.free, f)
-	}
+	t.free.Keep(f)
 }

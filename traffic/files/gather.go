@@ -1,5 +1,7 @@
 package files
 
+import "github.com/picket-nsm/picket/internal/freelist"
+
 // What a Gatherer keeps for reuse: finished analyzers, and buffers up to a length.
 const (
 	maxGathering  = 64
@@ -11,20 +13,18 @@ const (
 type Gatherer struct {
 	max  int
 	done func(f *File, data []byte)
-	free []*gathering
+	free freelist.List[*gathering]
 }
 
 // NewGatherer returns a Gatherer that calls done for each file that came whole and
 // is no longer than max bytes. data is valid until done returns.
 func NewGatherer(max int, done func(f *File, data []byte)) *Gatherer {
-	return &Gatherer{max: max, done: done}
+	return &Gatherer{max: max, done: done, free: freelist.New[*gathering](maxGathering)}
 }
 
 // Analyzer returns the analyzer of one file.
 func (g *Gatherer) Analyzer(*File) Analyzer {
-	if n := len(g.free); n > 0 {
-		a := g.free[n-1]
-		g.free = g.free[:n-1]
+	if a := g.free.Take(); a != nil {
 		return a
 	}
 	return &gathering{g: g}
@@ -62,7 +62,5 @@ func (a *gathering) End(f *File) {
 	if a.buf = a.buf[:0]; cap(a.buf) > keepGathering {
 		a.buf = nil
 	}
-	if len(a.g.free) < maxGathering {
-		a.g.free = append(a.g.free, a)
-	}
+	a.g.free.Keep(a)
 }

@@ -383,9 +383,7 @@ func (t *Table) pieces(d *seen, f func(kind byte, data []byte) bool) {
 			break
 		}
 	}
-	if cap(buf) == smallPiece && len(t.bufs) < maxSpare {
-		t.bufs = append(t.bufs, buf[:0])
-	}
+	t.giveBack(buf)
 }
 
 // forget ends the look at a connection.

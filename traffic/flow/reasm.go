@@ -209,12 +209,17 @@ func (t *Table) spare(n int) []byte {
 	if n > smallPiece {
 		return make([]byte, 0, n)
 	}
-	if k := len(t.bufs); k > 0 {
-		b := t.bufs[k-1]
-		t.bufs = t.bufs[:k-1]
+	if b := t.bufs.Take(); b != nil {
 		return b
 	}
 	return make([]byte, 0, smallPiece)
+}
+
+// giveBack takes a buffer of spare.
+func (t *Table) giveBack(b []byte) {
+	if cap(b) == smallPiece {
+		t.bufs.Keep(b[:0])
+	}
 }
 
 // dropPieces forgets the first n pieces of an end.
@@ -227,9 +232,7 @@ func (t *Table) dropPieces(sd *side, e uint8, n int) {
 		cost := pieceCost + len(list[i].data)
 		sd.held -= cost
 		t.stats.ReassemblyBytes -= cost
-		if cap(list[i].data) == smallPiece && len(t.bufs) < maxSpare {
-			t.bufs = append(t.bufs, list[i].data[:0])
-		}
+		t.giveBack(list[i].data)
 	}
 	rest := copy(list, list[n:])
 	clear(list[rest:])

@@ -4,7 +4,9 @@ package flow
 const chunk = 1 << 10
 
 // slab hands out slots of T that never move. Slots are numbered from 1; 0 is
-// none. Without pointers in T the garbage collector does not look inside.
+// none. Without pointers in T the garbage collector does not look inside. What is
+// free here are numbers of places that exist anyway, and all of them are kept: that
+// is not a freelist.List.
 type slab[T any] struct {
 	chunks []*[chunk]T
 	free   []uint32

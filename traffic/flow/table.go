@@ -3,6 +3,7 @@ package flow
 import (
 	"slices"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/packet"
 )
@@ -81,7 +82,7 @@ type engine struct {
 	follow  *analyzer.Deadline
 	uid     uidCache
 	text    []byte // scratch for a weird's text or a service list
-	bufs    [][]byte
+	bufs    freelist.List[[]byte]
 
 	detector
 	expected expected
@@ -113,6 +114,7 @@ func newTable(cfg Config, h Handler, factories []analyzer.Factory) *Table {
 	t.local = newSubnets(cfg.LocalNets)
 	t.index.init()
 	t.frags.init()
+	t.bufs = freelist.New[[]byte](maxSpare)
 	t.pairs.byHosts = map[hosts]uint32{}
 	t.tunnels.handler, _ = h.(TunnelHandler)
 	t.choices.fill(factories)

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/picket-nsm/picket/bus/backend"
+	"github.com/picket-nsm/picket/internal/freelist"
 )
 
 // packs keeps events until they leave, several in one message where they follow
@@ -28,8 +29,8 @@ type packs struct {
 	bytes  int
 	hold   bool // the server has not answered yet: let events gather
 	closed bool
-	idle   bool // the writer sleeps
-	free   []*pack
+	idle   bool                 // the writer sleeps
+	free   freelist.List[*pack] // under mu
 }
 
 // pack is one message under way.
@@ -52,6 +53,7 @@ func (o *packs) init(events, bytes int, first uint64, s subjects) {
 	o.maxEvents, o.maxBytes, o.first, o.num = events, bytes, first, first
 	o.names = names{subj: s, byTopic: map[string]name{}}
 	o.change.L = &o.mu
+	o.free = freelist.New[*pack](sparePacks)
 }
 
 // put queues an event. limit is the largest message that the server takes.
@@ -80,11 +82,8 @@ func (o *packs) put(topic, sender, codec, via string, payload []byte, limit int)
 	if err != nil {
 		return err
 	}
-	var p *pack
-	if n := len(o.free); n > 0 {
-		p = o.free[n-1]
-		o.free = o.free[:n-1]
-	} else {
+	p := o.free.Take()
+	if p == nil {
 		p = new(pack)
 	}
 	p.topic, p.subject, p.sender, p.codec, p.via, p.n, p.bytes = to.topic, to.subject, sender, codec, via, 1, len(payload)
@@ -153,8 +152,8 @@ func (o *packs) sent(p *pack) {
 	defer o.mu.Unlock()
 	o.events -= p.n
 	o.bytes -= p.bytes
-	if len(o.free) < sparePacks && cap(p.data) <= 2*packBytes {
-		o.free = append(o.free, p)
+	if cap(p.data) <= 2*packBytes {
+		o.free.Keep(p)
 	}
 }
 

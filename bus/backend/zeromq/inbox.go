@@ -7,6 +7,7 @@ import (
 
 	"github.com/picket-nsm/picket/bus/backend"
 	"github.com/picket-nsm/picket/bus/backend/zeromq/zmtp"
+	"github.com/picket-nsm/picket/internal/freelist"
 )
 
 // inbox keeps events that arrived until the handler has time. The newest is
@@ -17,7 +18,7 @@ type inbox struct {
 	mu     sync.Mutex
 	change sync.Cond
 	list   []*chunk
-	spare  []*chunk
+	spare  freelist.List[*chunk]
 	closed bool
 
 	queued atomic.Int64
@@ -45,6 +46,7 @@ const (
 func (b *inbox) init(max int) {
 	b.max = int64(max)
 	b.change.L = &b.mu
+	b.spare = freelist.New[*chunk](spares)
 }
 
 func (b *inbox) put(c *chunk) {
@@ -59,9 +61,7 @@ func (b *inbox) put(c *chunk) {
 func (b *inbox) fresh() *chunk {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if n := len(b.spare); n > 0 {
-		c := b.spare[n-1]
-		b.spare = b.spare[:n-1]
+	if c := b.spare.Take(); c != nil {
 		return c
 	}
 	return new(chunk)
@@ -74,9 +74,7 @@ func (b *inbox) recycle(c *chunk) {
 	clear(c.msgs)
 	c.buf, c.msgs = c.buf[:0], c.msgs[:0]
 	b.mu.Lock()
-	if len(b.spare) < spares {
-		b.spare = append(b.spare, c)
-	}
+	b.spare.Keep(c)
 	b.mu.Unlock()
 }
 

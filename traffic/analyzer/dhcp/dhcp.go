@@ -12,6 +12,7 @@ package dhcp
 import (
 	"encoding/binary"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
 	"github.com/picket-nsm/picket/zeek/value"
@@ -134,17 +135,15 @@ func Filled(b []byte) []byte {
 // by one goroutine. newHandler is called for an analyzer that is made, not for
 // one that is used again.
 func Factory(newHandler func() Handler) analyzer.Factory {
-	s := &shared{}
+	s := &shared{free: freelist.New[*dhcp](maxFree)}
 	port := func(n uint16) analyzer.Port { return analyzer.Port{Num: n, Proto: value.ProtoUDP} }
 	return analyzer.Factory{
 		Name:       "DHCP",
 		Ports:      []analyzer.Port{port(67), port(4011), port(68)},
 		Signatures: signatures.DHCP(),
 		New: func(proto value.Proto) analyzer.Analyzer {
-			var a *dhcp
-			if n := len(s.free); n > 0 {
-				a, s.free = s.free[n-1], s.free[:n-1]
-			} else {
+			a := s.free.Take()
+			if a == nil {
 				a = &dhcp{s: s, h: newHandler()}
 			}
 			a.stream = proto == value.ProtoTCP
@@ -163,7 +162,7 @@ const (
 // shared is what the analyzers of a worker have in common.
 type shared struct {
 	msg  Msg
-	free []*dhcp
+	free freelist.List[*dhcp]
 }
 
 // dhcp is the analyzer of one connection.
@@ -210,9 +209,7 @@ func (a *dhcp) Gap(analyzer.Conn, bool, uint64) {}
 func (a *dhcp) End(c analyzer.Conn) {
 	a.h.End(c)
 	*a = dhcp{s: a.s, h: a.h}
-	if len(a.s.free) < maxFree {
-		a.s.free = append(a.s.free, a)
-	}
+	a.s.free.Keep(a)
 }
 
 // fixedLen is the length of a message up to its options, with the cookie.

@@ -12,6 +12,7 @@
 package dns
 
 import (
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -54,7 +55,7 @@ func Default() Config { return Config{MaxQuestions: 25, MaxCompression: 20} }
 // by one goroutine. newHandler is called for an analyzer that is made, not for
 // one that is used again.
 func Factory(cfg Config, newHandler func() Handler) analyzer.Factory {
-	s := &shared{cfg: cfg}
+	s := &shared{cfg: cfg, free: freelist.New[*dns](maxFree)}
 	return analyzer.Factory{
 		Name: "DNS",
 		Ports: []analyzer.Port{
@@ -62,10 +63,8 @@ func Factory(cfg Config, newHandler func() Handler) analyzer.Factory {
 			{Num: 5353, Proto: value.ProtoUDP}, {Num: 5355, Proto: value.ProtoUDP},
 		},
 		New: func(proto value.Proto) analyzer.Analyzer {
-			var d *dns
-			if n := len(s.free); n > 0 {
-				d, s.free = s.free[n-1], s.free[:n-1]
-			} else {
+			d := s.free.Take()
+			if d == nil {
 				d = &dns{s: s, h: newHandler()}
 			}
 			d.tcp = proto == value.ProtoTCP
@@ -80,7 +79,7 @@ func Factory(cfg Config, newHandler func() Handler) analyzer.Factory {
 type shared struct {
 	cfg  Config
 	p    parser
-	free []*dns
+	free freelist.List[*dns]
 }
 
 // dns is the analyzer of one connection.
@@ -134,9 +133,7 @@ func (d *dns) End(c analyzer.Conn) {
 		d.dir[i].reset()
 	}
 	*d = dns{s: d.s, h: d.h, dir: d.dir}
-	if len(d.s.free) < maxFree {
-		d.s.free = append(d.s.free, d)
-	}
+	d.s.free.Keep(d)
 }
 
 // message parses one message and hands it to the handler. It returns false if

@@ -1,6 +1,7 @@
 package ftp
 
 import (
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/files"
 	"github.com/picket-nsm/picket/traffic/files/magic"
@@ -30,13 +31,11 @@ const look = 1024
 // newHandler is called for an analyzer that is made, not for one that is used
 // again.
 func DataFactory(t *files.Table, newHandler func() DataHandler) analyzer.Factory {
-	var free []*data
+	free := freelist.New[*data](maxFree)
 	return analyzer.Factory{
 		Name: DataName,
 		New: func(value.Proto) analyzer.Analyzer {
-			if n := len(free); n > 0 {
-				d := free[n-1]
-				free = free[:n-1]
+			if d := free.Take(); d != nil {
 				return d
 			}
 			d := &data{table: t, h: newHandler(), free: &free}
@@ -52,7 +51,7 @@ func DataFactory(t *files.Table, newHandler func() DataHandler) analyzer.Factory
 type data struct {
 	table *files.Table
 	h     DataHandler
-	free  *[]*data
+	free  *freelist.List[*data]
 	sides [2]dataSide // of originator and responder
 	first []byte      // the first bytes of both
 	known bool
@@ -114,7 +113,5 @@ func (d *data) End(c analyzer.Conn) {
 	}
 	d.h.End(c)
 	d.first, d.known = d.first[:0], false
-	if len(*d.free) < maxFree {
-		*d.free = append(*d.free, d)
-	}
+	d.free.Keep(d)
 }

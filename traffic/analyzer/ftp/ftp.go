@@ -16,6 +16,7 @@ package ftp
 import (
 	"bytes"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
 	"github.com/picket-nsm/picket/traffic/format/mime"
@@ -71,15 +72,13 @@ func Factory(cfg Config, newHandler func() Handler) analyzer.Factory {
 	if cfg.MaxLine <= 1 {
 		cfg.MaxLine = d.MaxLine
 	}
-	s := &shared{cfg: cfg}
+	s := &shared{cfg: cfg, free: freelist.New[*ftp](maxFree)}
 	return analyzer.Factory{
 		Name:       Name,
 		Ports:      []analyzer.Port{{Num: 21, Proto: value.ProtoTCP}, {Num: 2811, Proto: value.ProtoTCP}},
 		Signatures: signatures.FTP(),
 		New: func(value.Proto) analyzer.Analyzer {
-			if n := len(s.free); n > 0 {
-				f := s.free[n-1]
-				s.free = s.free[:n-1]
+			if f := s.free.Take(); f != nil {
 				return f
 			}
 			return &ftp{s: s, h: newHandler()}
@@ -90,7 +89,7 @@ func Factory(cfg Config, newHandler func() Handler) analyzer.Factory {
 // shared is what the analyzers of a worker have in common.
 type shared struct {
 	cfg     Config
-	free    []*ftp
+	free    freelist.List[*ftp]
 	upper   []byte
 	decoded []byte
 	request Request
@@ -196,9 +195,7 @@ func (f *ftp) End(c analyzer.Conn) {
 		f.sides[i].reset()
 	}
 	*f = ftp{s: f.s, h: f.h, sides: f.sides}
-	if len(f.s.free) < maxFree {
-		f.s.free = append(f.s.free, f)
-	}
+	f.s.free.Keep(f)
 }
 
 func (f *ftp) forward(c analyzer.Conn, orig bool, data []byte) {

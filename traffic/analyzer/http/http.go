@@ -13,6 +13,7 @@
 package http
 
 import (
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/files"
 	"github.com/picket-nsm/picket/traffic/format/inflate"
@@ -118,9 +119,9 @@ const (
 type Shared struct {
 	cfg       Config
 	deps      Deps
-	free      []*http
+	free      freelist.List[*http]
 	lines     line.Budget
-	inflaters []*inflate.Decoder
+	inflaters freelist.List[*inflate.Decoder]
 	inflating int
 	stats     Stats
 	scratch   []byte
@@ -132,7 +133,8 @@ type Shared struct {
 
 // New returns what one worker's analyzers share.
 func New(cfg Config, deps Deps) *Shared {
-	return &Shared{cfg: cfg, deps: deps, lines: line.Budget{Limit: cfg.Lines}}
+	return &Shared{cfg: cfg, deps: deps, lines: line.Budget{Limit: cfg.Lines},
+		free: freelist.New[*http](maxFree), inflaters: freelist.New[*inflate.Decoder](maxInflaters)}
 }
 
 // Stats returns the counters.
@@ -160,9 +162,7 @@ func (s *Shared) Factory() analyzer.Factory {
 }
 
 func (s *Shared) analyzer(value.Proto) analyzer.Analyzer {
-	if n := len(s.free); n > 0 {
-		h := s.free[n-1]
-		s.free = s.free[:n-1]
+	if h := s.free.Take(); h != nil {
 		return h
 	}
 	h := &http{s: s, h: s.deps.NewHandler()}
@@ -339,9 +339,7 @@ func (h *http) end() {
 		*d = direction{h: h, orig: d.orig, lines: d.lines, msg: d.msg}
 	}
 	*h = http{s: s, h: h.h, dir: h.dir, unanswered: h.unanswered.empty()}
-	if len(s.free) < maxFree {
-		s.free = append(s.free, h)
-	}
+	s.free.Keep(h)
 }
 
 // weird reports an oddity of this protocol.

@@ -79,9 +79,7 @@ func (m *message) beginInflate(e *entity) bool {
 		return false
 	}
 	s.inflating++
-	if n := len(s.inflaters); n > 0 {
-		e.inflate, s.inflaters = s.inflaters[n-1], s.inflaters[:n-1]
-	} else {
+	if e.inflate = s.inflaters.Take(); e.inflate == nil {
 		e.inflate = new(inflate.Decoder)
 	}
 	e.inflate.Reset(inflate.Auto)
@@ -100,8 +98,6 @@ func (m *message) endInflate(e *entity) {
 	}
 	s := m.h.s
 	s.inflating--
-	if len(s.inflaters) < maxInflaters {
-		s.inflaters = append(s.inflaters, e.inflate)
-	}
+	s.inflaters.Keep(e.inflate)
 	e.inflate = nil
 }

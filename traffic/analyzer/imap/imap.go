@@ -11,6 +11,7 @@ package imap
 import (
 	"bytes"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -27,14 +28,12 @@ const maxFree = 256
 // Factory returns the factory of one worker; it and all its analyzers are used by
 // one goroutine.
 func Factory() analyzer.Factory {
-	var free []*imap
+	free := freelist.New[*imap](maxFree)
 	return analyzer.Factory{
 		Name:  Name,
 		Ports: []analyzer.Port{{Num: 143, Proto: value.ProtoTCP}},
 		New: func(value.Proto) analyzer.Analyzer {
-			if n := len(free); n > 0 {
-				i := free[n-1]
-				free = free[:n-1]
+			if i := free.Take(); i != nil {
 				return i
 			}
 			return &imap{free: &free}
@@ -44,7 +43,7 @@ func Factory() analyzer.Factory {
 
 // imap is the analyzer of one connection.
 type imap struct {
-	free *[]*imap
+	free *freelist.List[*imap]
 	dir  [2]line
 	tag  word // of the client's STARTTLS
 	deaf bool // nothing more is read
@@ -236,7 +235,5 @@ func (i *imap) Gap(c analyzer.Conn, orig bool, n uint64) {
 // End implements analyzer.Analyzer.
 func (i *imap) End(analyzer.Conn) {
 	*i = imap{free: i.free}
-	if len(*i.free) < maxFree {
-		*i.free = append(*i.free, i)
-	}
+	i.free.Keep(i)
 }

@@ -1,6 +1,7 @@
 package irc
 
 import (
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/files"
 	"github.com/picket-nsm/picket/zeek/value"
@@ -23,13 +24,11 @@ type DataHandler interface {
 // newHandler is called for an analyzer that is made, not for one that is used
 // again.
 func DataFactory(t *files.Table, newHandler func() DataHandler) analyzer.Factory {
-	var free []*data
+	free := freelist.New[*data](maxFree)
 	return analyzer.Factory{
 		Name: DataName,
 		New: func(value.Proto) analyzer.Analyzer {
-			if n := len(free); n > 0 {
-				d := free[n-1]
-				free = free[:n-1]
+			if d := free.Take(); d != nil {
 				return d
 			}
 			d := &data{table: t, h: newHandler(), free: &free}
@@ -44,7 +43,7 @@ func DataFactory(t *files.Table, newHandler func() DataHandler) analyzer.Factory
 type data struct {
 	table *files.Table
 	h     DataHandler
-	free  *[]*data
+	free  *freelist.List[*data]
 	side  files.Side
 	ref   files.Ref
 	at    uint64 // bytes so far
@@ -78,7 +77,5 @@ func (d *data) End(c analyzer.Conn) {
 	d.table.End(c, &d.side, &d.ref)
 	d.h.End(c)
 	d.ref, d.at = files.Ref{}, 0
-	if len(*d.free) < maxFree {
-		*d.free = append(*d.free, d)
-	}
+	d.free.Keep(d)
 }

@@ -13,6 +13,7 @@
 package irc
 
 import (
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
 	"github.com/picket-nsm/picket/traffic/format/line"
@@ -85,7 +86,7 @@ const (
 // shared is what the analyzers of a worker have in common.
 type shared struct {
 	newHandler func() Handler
-	free       []*irc
+	free       freelist.List[*irc]
 	words      [][]byte
 	list       [][]byte
 	keys       [][]byte
@@ -99,7 +100,7 @@ type shared struct {
 // one goroutine. newHandler is called for an analyzer that is made, not for one
 // that is used again.
 func Factory(newHandler func() Handler) analyzer.Factory {
-	s := &shared{newHandler: newHandler}
+	s := &shared{newHandler: newHandler, free: freelist.New[*irc](maxFree)}
 	var ports []analyzer.Port
 	for n := uint16(6666); n <= 6669; n++ {
 		ports = append(ports, analyzer.Port{Num: n, Proto: value.ProtoTCP})
@@ -108,9 +109,7 @@ func Factory(newHandler func() Handler) analyzer.Factory {
 }
 
 func (s *shared) analyzer(value.Proto) analyzer.Analyzer {
-	if n := len(s.free); n > 0 {
-		a := s.free[n-1]
-		s.free = s.free[:n-1]
+	if a := s.free.Take(); a != nil {
 		return a
 	}
 	a := &irc{s: s, h: s.newHandler()}
@@ -229,9 +228,7 @@ func (a *irc) end() {
 		d.server, d.packs = false, false
 	}
 	*a = irc{s: s, h: a.h, dir: a.dir}
-	if len(s.free) < maxFree {
-		s.free = append(s.free, a)
-	}
+	s.free.Keep(a)
 }
 
 // forward hands bytes to TLS.

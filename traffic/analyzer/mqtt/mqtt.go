@@ -16,6 +16,7 @@
 package mqtt
 
 import (
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
 	"github.com/picket-nsm/picket/zeek/value"
@@ -123,15 +124,13 @@ func Factory(newHandler func() Handler) analyzer.Factory { return factory(maxHel
 
 // factory is Factory with a limit of its own.
 func factory(most int, newHandler func() Handler) analyzer.Factory {
-	s := &shared{most: most}
+	s := &shared{most: most, free: freelist.New[*mqtt](maxFree)}
 	return analyzer.Factory{
 		Name:       Name,
 		Ports:      []analyzer.Port{{Num: 1883, Proto: value.ProtoTCP}},
 		Signatures: signatures.MQTT(),
 		New: func(value.Proto) analyzer.Analyzer {
-			if n := len(s.free); n > 0 {
-				a := s.free[n-1]
-				s.free = s.free[:n-1]
+			if a := s.free.Take(); a != nil {
 				return a
 			}
 			return &mqtt{s: s, h: newHandler()}
@@ -141,7 +140,7 @@ func factory(most int, newHandler func() Handler) analyzer.Factory {
 
 // shared is what the analyzers of a worker have in common.
 type shared struct {
-	free []*mqtt
+	free freelist.List[*mqtt]
 	held int // bytes of cut messages
 	most int
 
@@ -315,7 +314,5 @@ func (a *mqtt) End(c analyzer.Conn) {
 		a.drop(&a.sides[i])
 	}
 	a.shed = false
-	if len(a.s.free) < maxFree {
-		a.s.free = append(a.s.free, a)
-	}
+	a.s.free.Keep(a)
 }

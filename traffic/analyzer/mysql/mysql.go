@@ -11,6 +11,7 @@
 package mysql
 
 import (
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/format/octets"
 	"github.com/picket-nsm/picket/zeek/value"
@@ -38,14 +39,12 @@ const (
 // Factory returns the factory of one worker; it and all its analyzers are used by
 // one goroutine.
 func Factory() analyzer.Factory {
-	var free []*mysql
+	free := freelist.New[*mysql](maxFree)
 	return analyzer.Factory{
 		Name:  Name,
 		Ports: []analyzer.Port{{Num: 1434, Proto: value.ProtoTCP}, {Num: 3306, Proto: value.ProtoTCP}},
 		New: func(value.Proto) analyzer.Analyzer {
-			if n := len(free); n > 0 {
-				m := free[n-1]
-				free = free[:n-1]
+			if m := free.Take(); m != nil {
 				return m
 			}
 			return &mysql{free: &free}
@@ -55,7 +54,7 @@ func Factory() analyzer.Factory {
 
 // mysql is the analyzer of one connection.
 type mysql struct {
-	free    *[]*mysql
+	free    *freelist.List[*mysql]
 	dir     [2]partial
 	greeted bool
 	version byte // of the greeting
@@ -137,9 +136,7 @@ func (m *mysql) End(analyzer.Conn) {
 			m.dir[i].buf = b
 		}
 	}
-	if len(*m.free) < maxFree {
-		*m.free = append(*m.free, m)
-	}
+	m.free.Keep(m)
 }
 
 func (m *mysql) fail(c analyzer.Conn, reason string) {

@@ -13,6 +13,7 @@ import (
 	"encoding/binary"
 	"math"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -84,15 +85,13 @@ type Private struct {
 // by one goroutine. newHandler is called for an analyzer that is made, not for
 // one that is used again.
 func Factory(newHandler func() Handler) analyzer.Factory {
-	s := &shared{}
+	s := &shared{free: freelist.New[*ntp](maxFree)}
 	return analyzer.Factory{
 		Name:  "NTP",
 		Ports: []analyzer.Port{{Num: 123, Proto: value.ProtoUDP}},
 		New: func(proto value.Proto) analyzer.Analyzer {
-			var a *ntp
-			if n := len(s.free); n > 0 {
-				a, s.free = s.free[n-1], s.free[:n-1]
-			} else {
+			a := s.free.Take()
+			if a == nil {
 				a = &ntp{s: s, h: newHandler()}
 			}
 			a.stream = proto == value.ProtoTCP
@@ -104,7 +103,7 @@ func Factory(newHandler func() Handler) analyzer.Factory {
 // shared is what the analyzers of a worker have in common.
 type shared struct {
 	msg  Msg
-	free []*ntp
+	free freelist.List[*ntp]
 }
 
 // ntp is the analyzer of one connection.
@@ -148,9 +147,7 @@ func (a *ntp) Gap(analyzer.Conn, bool, uint64) {}
 func (a *ntp) End(c analyzer.Conn) {
 	a.h.End(c)
 	*a = ntp{s: a.s, h: a.h}
-	if len(a.s.free) < maxFree {
-		a.s.free = append(a.s.free, a)
-	}
+	a.s.free.Keep(a)
 }
 
 // parse reads a message and reports whether it is whole.

@@ -12,6 +12,7 @@
 package pop3
 
 import (
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
 	"github.com/picket-nsm/picket/traffic/format/line"
@@ -46,8 +47,9 @@ type Stats struct {
 }
 
 const (
-	// maxFree is how many finished analyzers are kept for reuse.
-	maxFree = 256
+	// maxFree and maxSpare are how many finished analyzers, and buffers of commands,
+	// are kept for reuse.
+	maxFree, maxSpare = 256, 1024
 	// maxCommand is how much of a command that waits is kept.
 	maxCommand = 512
 )
@@ -55,7 +57,8 @@ const (
 // Shared is what the analyzers of a worker have in common. One goroutine.
 type Shared struct {
 	cfg     Config
-	free    []*pop3
+	free    freelist.List[*pop3]
+	spare   freelist.List[[]byte] // for commands that wait
 	lines   line.Budget
 	mail    *mail.Shared
 	text    []byte // a line without the blanks that do not count
@@ -64,7 +67,8 @@ type Shared struct {
 
 // New returns what one worker's analyzers share.
 func New(cfg Config) *Shared {
-	s := &Shared{cfg: cfg, lines: line.Budget{Limit: cfg.Lines}}
+	s := &Shared{cfg: cfg, lines: line.Budget{Limit: cfg.Lines},
+		free: freelist.New[*pop3](maxFree), spare: freelist.New[[]byte](maxSpare)}
 	s.mail = mail.New(cfg.Mail, mail.Deps{Budget: &s.lines})
 	return s
 }
@@ -89,9 +93,7 @@ func (s *Shared) Factory() analyzer.Factory {
 }
 
 func (s *Shared) analyzer(value.Proto) analyzer.Analyzer {
-	if n := len(s.free); n > 0 {
-		a := s.free[n-1]
-		s.free = s.free[:n-1]
+	if a := s.free.Take(); a != nil {
 		return a
 	}
 	a := &pop3{s: s}
@@ -116,7 +118,6 @@ type pop3 struct {
 	once line.Once
 	session
 	waiting [][]byte // commands without reply, the first is the one at hand
-	spare   [][]byte
 	mail    mail.Mail
 	child   analyzer.Child
 	tls     bool
@@ -225,10 +226,8 @@ func (a *pop3) end() {
 	for i := range a.dir {
 		a.dir[i].lines.Reset()
 	}
-	*a = pop3{s: s, dir: a.dir, mail: a.mail, waiting: a.waiting, spare: a.spare}
-	if len(s.free) < maxFree {
-		s.free = append(s.free, a)
-	}
+	*a = pop3{s: s, dir: a.dir, mail: a.mail, waiting: a.waiting}
+	s.free.Keep(a)
 }
 
 // forward hands bytes to TLS.
@@ -254,16 +253,13 @@ func (a *pop3) weird(name, addl string) { a.c.Weird(name, addl, Name) }
 
 // push adds a command to those that wait.
 func (a *pop3) push(l []byte) {
-	var b []byte
-	if n := len(a.spare); n > 0 {
-		b, a.spare = a.spare[n-1], a.spare[:n-1]
-	}
+	b := a.s.spare.Take()
 	a.waiting = append(a.waiting, append(b[:0], l[:min(len(l), maxCommand)]...))
 }
 
 // next forgets the first of them.
 func (a *pop3) next() {
-	a.spare = append(a.spare, a.waiting[0])
+	a.s.spare.Keep(a.waiting[0])
 	n := copy(a.waiting, a.waiting[1:])
 	a.waiting[n] = nil
 	a.waiting = a.waiting[:n]

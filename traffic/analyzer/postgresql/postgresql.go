@@ -16,6 +16,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
 	"github.com/picket-nsm/picket/zeek/value"
@@ -45,15 +46,13 @@ const (
 // Factory returns the factory of one worker; it and all its analyzers are used by
 // one goroutine.
 func Factory() analyzer.Factory {
-	var free []*postgresql
+	free := freelist.New[*postgresql](maxFree)
 	return analyzer.Factory{
 		Name:       Name,
 		Ports:      []analyzer.Port{{Num: 5432, Proto: value.ProtoTCP}},
 		Signatures: signatures.PostgreSQL(),
 		New: func(value.Proto) analyzer.Analyzer {
-			if n := len(free); n > 0 {
-				p := free[n-1]
-				free = free[:n-1]
+			if p := free.Take(); p != nil {
 				return p
 			}
 			return &postgresql{free: &free}
@@ -63,7 +62,7 @@ func Factory() analyzer.Factory {
 
 // postgresql is the analyzer of one connection.
 type postgresql struct {
-	free   *[]*postgresql
+	free   *freelist.List[*postgresql]
 	asked  uint32 // askTLS or askGSSAPI: the server's answer is due
 	any    bool   // there was a question
 	early  bool   // answer came before the question
@@ -108,9 +107,7 @@ func (p *postgresql) End(analyzer.Conn) {
 		buf = nil
 	}
 	*p = postgresql{free: p.free, buf: buf}
-	if len(*p.free) < maxFree {
-		*p.free = append(*p.free, p)
-	}
+	p.free.Keep(p)
 }
 
 func (p *postgresql) fail(c analyzer.Conn, reason string) {

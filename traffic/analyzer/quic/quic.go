@@ -18,6 +18,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
 	"github.com/picket-nsm/picket/traffic/format/tlsmsg"
@@ -108,7 +109,7 @@ type Handler interface {
 // one goroutine. newHandler is called for an analyzer that is made, not for one
 // that is used again.
 func Factory(cfg Config, newHandler func() Handler) analyzer.Factory {
-	s := &shared{cfg: cfg}
+	s := &shared{cfg: cfg, free: freelist.New[*conn](maxFree)}
 	return analyzer.Factory{
 		Name: Name,
 		// DNS over QUIC is 853, before that 784 (RFC 9250).
@@ -117,9 +118,7 @@ func Factory(cfg Config, newHandler func() Handler) analyzer.Factory {
 		},
 		Signatures: signatures.QUIC(),
 		New: func(value.Proto) analyzer.Analyzer {
-			if n := len(s.free); n > 0 {
-				q := s.free[n-1]
-				s.free = s.free[:n-1]
+			if q := s.free.Take(); q != nil {
 				return q
 			}
 			return &conn{s: s, h: newHandler()}
@@ -137,7 +136,7 @@ type shared struct {
 	plain  []byte // and its payload
 	record []byte // a hello as TLS gets it
 	held   int    // bytes kept by all connections
-	free   []*conn
+	free   freelist.List[*conn]
 }
 
 // conn is the analyzer of one connection. Sides are counted by who opened the
@@ -182,9 +181,7 @@ func (q *conn) End(c analyzer.Conn) {
 	q.h.End(c)
 	q.forget()
 	*q = conn{s: q.s, h: q.h, id: q.id[:0], old: q.old[:0], dir: q.dir}
-	if len(q.s.free) < maxFree {
-		q.s.free = append(q.s.free, q)
-	}
+	q.s.free.Keep(q)
 }
 
 // fail says that the bytes are not of the protocol, and ends reading.

@@ -14,6 +14,7 @@ package rdp
 import (
 	"encoding/binary"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
 	"github.com/picket-nsm/picket/traffic/format/octets"
@@ -51,15 +52,13 @@ type Handler interface {
 // one goroutine. newHandler is called for an analyzer that is made, not for one
 // that is used again.
 func Factory(newHandler func() Handler) analyzer.Factory {
-	var free []*rdp
+	free := freelist.New[*rdp](maxFree)
 	return analyzer.Factory{
 		Name:       Name,
 		Ports:      []analyzer.Port{{Num: 3389, Proto: value.ProtoTCP}},
 		Signatures: signatures.RDP(),
 		New: func(value.Proto) analyzer.Analyzer {
-			if n := len(free); n > 0 {
-				r := free[n-1]
-				free = free[:n-1]
+			if r := free.Take(); r != nil {
 				return r
 			}
 			return &rdp{free: &free, h: newHandler()}
@@ -69,7 +68,7 @@ func Factory(newHandler func() Handler) analyzer.Factory {
 
 // rdp is the analyzer of one connection.
 type rdp struct {
-	free *[]*rdp
+	free *freelist.List[*rdp]
 	h    Handler
 	dir  [2]partial
 	deaf bool // nothing more is read
@@ -155,9 +154,7 @@ func (r *rdp) End(c analyzer.Conn) {
 			r.dir[i].buf = b
 		}
 	}
-	if len(*r.free) < maxFree {
-		*r.free = append(*r.free, r)
-	}
+	r.free.Keep(r)
 }
 
 func (r *rdp) fail(c analyzer.Conn, reason string) {

@@ -11,6 +11,7 @@ package rdpeudp
 import (
 	"encoding/binary"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
 	"github.com/picket-nsm/picket/zeek/value"
@@ -40,15 +41,13 @@ const (
 // Factory returns the factory of one worker; it and all its analyzers are used by
 // one goroutine.
 func Factory() analyzer.Factory {
-	var free []*rdpeudp
+	free := freelist.New[*rdpeudp](maxFree)
 	return analyzer.Factory{
 		Name:       Name,
 		Ports:      []analyzer.Port{{Num: 3389, Proto: value.ProtoUDP}},
 		Signatures: signatures.RDPEUDP(),
 		New: func(value.Proto) analyzer.Analyzer {
-			if n := len(free); n > 0 {
-				r := free[n-1]
-				free = free[:n-1]
+			if r := free.Take(); r != nil {
 				return r
 			}
 			return &rdpeudp{free: &free}
@@ -58,7 +57,7 @@ func Factory() analyzer.Factory {
 
 // rdpeudp is the analyzer of one connection.
 type rdpeudp struct {
-	free *[]*rdpeudp
+	free *freelist.List[*rdpeudp]
 	syn  bool // the client has sent it
 	over bool // nothing more is read
 }
@@ -112,7 +111,5 @@ func (r *rdpeudp) Gap(analyzer.Conn, bool, uint64) {}
 // End implements analyzer.Analyzer.
 func (r *rdpeudp) End(analyzer.Conn) {
 	*r = rdpeudp{free: r.free}
-	if len(*r.free) < maxFree {
-		*r.free = append(*r.free, r)
-	}
+	r.free.Keep(r)
 }

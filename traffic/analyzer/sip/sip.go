@@ -16,6 +16,7 @@
 package sip
 
 import (
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
 	"github.com/picket-nsm/picket/zeek/value"
@@ -55,16 +56,14 @@ const (
 // by one goroutine. newHandler is called for an analyzer that is made, not for
 // one that is used again.
 func Factory(newHandler func() Handler) analyzer.Factory {
-	s := &shared{}
+	s := &shared{free: freelist.New[*sip](maxFree)}
 	return analyzer.Factory{
 		Name:       name,
 		Ports:      []analyzer.Port{{Num: 5060, Proto: value.ProtoUDP}},
 		Signatures: signatures.SIP(),
 		New: func(proto value.Proto) analyzer.Analyzer {
-			var a *sip
-			if n := len(s.free); n > 0 {
-				a, s.free = s.free[n-1], s.free[:n-1]
-			} else {
+			a := s.free.Take()
+			if a == nil {
 				a = &sip{s: s, h: newHandler()}
 			}
 			a.stream = proto == value.ProtoTCP
@@ -74,7 +73,7 @@ func Factory(newHandler func() Handler) analyzer.Factory {
 }
 
 // shared is what the analyzers of a worker have in common.
-type shared struct{ free []*sip }
+type shared struct{ free freelist.List[*sip] }
 
 // sip is the analyzer of one connection.
 type sip struct {
@@ -210,7 +209,5 @@ func (a *sip) End(c analyzer.Conn) {
 		}
 	}
 	*a = fresh
-	if len(a.s.free) < maxFree {
-		a.s.free = append(a.s.free, a)
-	}
+	a.s.free.Keep(a)
 }

@@ -14,6 +14,7 @@ import (
 	"bytes"
 	"encoding/binary"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
 	"github.com/picket-nsm/picket/traffic/files"
@@ -50,15 +51,13 @@ func Factory(table *files.Table) analyzer.Factory { return factory(maxHeld, tabl
 
 // factory is Factory with a limit of its own.
 func factory(most int, table *files.Table) analyzer.Factory {
-	s := &shared{files: table, most: most}
+	s := &shared{files: table, most: most, free: freelist.New[*smb](maxFree)}
 	return analyzer.Factory{
 		Name:       Name,
 		Ports:      []analyzer.Port{{Num: 139, Proto: value.ProtoTCP}, {Num: 445, Proto: value.ProtoTCP}},
 		Signatures: signatures.SMB(),
 		New: func(value.Proto) analyzer.Analyzer {
-			if n := len(s.free); n > 0 {
-				a := s.free[n-1]
-				s.free = s.free[:n-1]
+			if a := s.free.Take(); a != nil {
 				return a
 			}
 			a := &smb{shared: s}
@@ -71,7 +70,7 @@ func factory(most int, table *files.Table) analyzer.Factory {
 // shared is what the analyzers of a worker have in common.
 type shared struct {
 	files *files.Table
-	free  []*smb
+	free  freelist.List[*smb]
 	held  int    // bytes of all buffers
 	most  int    // at most
 	spare []byte // the last large one, for whom needs one next
@@ -302,8 +301,7 @@ func (a *smb) End(analyzer.Conn) {
 	}
 	a.synced, a.messages = [2]bool{}, 0
 	a.clear()
-	if len(a.free) < maxFree {
-		a.free = append(a.free, a)
+	if a.free.Keep(a) {
 		return
 	}
 	for n := range a.buf {

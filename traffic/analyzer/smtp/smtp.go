@@ -13,6 +13,7 @@
 package smtp
 
 import (
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
 	"github.com/picket-nsm/picket/traffic/files"
@@ -98,7 +99,7 @@ const maxFree = 512
 type Shared struct {
 	cfg     Config
 	deps    Deps
-	free    []*smtp
+	free    freelist.List[*smtp]
 	lines   line.Budget
 	mail    *mail.Shared
 	request Request
@@ -108,7 +109,7 @@ type Shared struct {
 
 // New returns what one worker's analyzers share.
 func New(cfg Config, deps Deps) *Shared {
-	s := &Shared{cfg: cfg, deps: deps, lines: line.Budget{Limit: cfg.Lines}}
+	s := &Shared{cfg: cfg, deps: deps, lines: line.Budget{Limit: cfg.Lines}, free: freelist.New[*smtp](maxFree)}
 	s.mail = mail.New(cfg.Mail, mail.Deps{Files: deps.Files, Budget: &s.lines})
 	return s
 }
@@ -137,9 +138,7 @@ func (s *Shared) Factory() analyzer.Factory {
 }
 
 func (s *Shared) analyzer(value.Proto) analyzer.Analyzer {
-	if n := len(s.free); n > 0 {
-		a := s.free[n-1]
-		s.free = s.free[:n-1]
+	if a := s.free.Take(); a != nil {
 		return a
 	}
 	a := &smtp{s: s, h: s.deps.NewHandler(), session: newSession()}
@@ -291,9 +290,7 @@ func (a *smtp) end() {
 	}
 	*a = smtp{s: s, h: a.h, dir: a.dir, session: newSession(), mail: a.mail, bdat: bdat{rest: a.bdat.rest[:0]}}
 	a.pending = pending
-	if len(s.free) < maxFree {
-		s.free = append(s.free, a)
-	}
+	s.free.Keep(a)
 }
 
 // keepPending is how large a queue of commands a reused analyzer keeps.

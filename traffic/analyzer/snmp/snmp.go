@@ -15,6 +15,7 @@ package snmp
 import (
 	"strconv"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -90,15 +91,13 @@ const maxKept = 1024
 // by one goroutine. newHandler is called for an analyzer that is made, not for
 // one that is used again.
 func Factory(newHandler func() Handler) analyzer.Factory {
-	s := &shared{}
+	s := &shared{free: freelist.New[*snmp](maxFree)}
 	return analyzer.Factory{
 		Name:  "SNMP",
 		Ports: []analyzer.Port{{Num: 161, Proto: value.ProtoUDP}, {Num: 162, Proto: value.ProtoUDP}},
 		New: func(proto value.Proto) analyzer.Analyzer {
-			var a *snmp
-			if n := len(s.free); n > 0 {
-				a, s.free = s.free[n-1], s.free[:n-1]
-			} else {
+			a := s.free.Take()
+			if a == nil {
 				a = &snmp{s: s, h: newHandler()}
 			}
 			a.stream = proto == value.ProtoTCP
@@ -113,7 +112,7 @@ const maxFree = 1024
 // shared is what the analyzers of a worker have in common.
 type shared struct {
 	p    parser
-	free []*snmp
+	free freelist.List[*snmp]
 }
 
 // snmp is the analyzer of one connection.
@@ -148,9 +147,7 @@ func (a *snmp) Gap(analyzer.Conn, bool, uint64) {}
 func (a *snmp) End(c analyzer.Conn) {
 	a.h.End(c)
 	*a = snmp{s: a.s, h: a.h}
-	if len(a.s.free) < maxFree {
-		a.s.free = append(a.s.free, a)
-	}
+	a.s.free.Keep(a)
 }
 
 // Unsigned returns the number in a value's content as Zeek takes it: its bytes

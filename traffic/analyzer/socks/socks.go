@@ -15,6 +15,7 @@ import (
 	"encoding/binary"
 	"strconv"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
 	"github.com/picket-nsm/picket/traffic/packet"
@@ -79,15 +80,13 @@ const userPassword = 2
 // one goroutine. newHandler is called for an analyzer that is made, not for one
 // that is used again.
 func Factory(newHandler func() Handler) analyzer.Factory {
-	var free []*socks
+	free := freelist.New[*socks](maxFree)
 	return analyzer.Factory{
 		Name:       Name,
 		Ports:      []analyzer.Port{{Num: 1080, Proto: value.ProtoTCP}},
 		Signatures: signatures.SOCKS(),
 		New: func(value.Proto) analyzer.Analyzer {
-			if n := len(free); n > 0 {
-				s := free[n-1]
-				free = free[:n-1]
+			if s := free.Take(); s != nil {
 				return s
 			}
 			return &socks{free: &free, h: newHandler()}
@@ -107,7 +106,7 @@ const (
 
 // socks is the analyzer of one connection.
 type socks struct {
-	free      *[]*socks
+	free      *freelist.List[*socks]
 	h         Handler
 	held      [2][]byte // of client and proxy
 	at        [2]stage
@@ -208,9 +207,7 @@ func (s *socks) End(c analyzer.Conn) {
 		}
 	}
 	*s = socks{free: s.free, h: s.h, held: [2][]byte{s.held[0][:0], s.held[1][:0]}}
-	if len(*s.free) < maxFree {
-		*s.free = append(*s.free, s)
-	}
+	s.free.Keep(s)
 }
 
 // read reads a side's next message, if it is there. It reports whether it was.

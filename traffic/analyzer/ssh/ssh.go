@@ -12,6 +12,7 @@ package ssh
 import (
 	"strconv"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
 	"github.com/picket-nsm/picket/zeek/value"
@@ -86,15 +87,13 @@ func Default() Config {
 // by one goroutine. newHandler is called for an analyzer that is made, not for
 // one that is used again.
 func Factory(cfg Config, newHandler func() Handler) analyzer.Factory {
-	s := &shared{cfg: cfg}
+	s := &shared{cfg: cfg, free: freelist.New[*ssh](maxFree)}
 	return analyzer.Factory{
 		Name:       "SSH",
 		Ports:      []analyzer.Port{{Num: 22, Proto: value.ProtoTCP}},
 		Signatures: signatures.SSH(),
 		New: func(value.Proto) analyzer.Analyzer {
-			if n := len(s.free); n > 0 {
-				a := s.free[n-1]
-				s.free = s.free[:n-1]
+			if a := s.free.Take(); a != nil {
 				return a
 			}
 			return &ssh{s: s, h: newHandler()}
@@ -106,7 +105,7 @@ func Factory(cfg Config, newHandler func() Handler) analyzer.Factory {
 type shared struct {
 	cfg  Config
 	k    Kexinit
-	free []*ssh
+	free freelist.List[*ssh]
 }
 
 // What a direction is at.
@@ -190,9 +189,7 @@ func (a *ssh) End(c analyzer.Conn) {
 		a.dir[i] = side{buf: reuse(a.dir[i].buf)}
 	}
 	*a = ssh{s: a.s, h: a.h, dir: a.dir, kexAlgs: reuse(a.kexAlgs)}
-	if len(a.s.free) < maxFree {
-		a.s.free = append(a.s.free, a)
-	}
+	a.s.free.Keep(a)
 }
 
 func reuse(b []byte) []byte {

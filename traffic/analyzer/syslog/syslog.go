@@ -8,6 +8,7 @@
 package syslog
 
 import (
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -38,15 +39,13 @@ type Msg struct {
 // by one goroutine. newHandler is called for an analyzer that is made, not for
 // one that is used again.
 func Factory(newHandler func() Handler) analyzer.Factory {
-	s := &shared{}
+	s := &shared{free: freelist.New[*syslog](maxFree)}
 	return analyzer.Factory{
 		Name:  "SYSLOG",
 		Ports: []analyzer.Port{{Num: 514, Proto: value.ProtoUDP}},
 		New: func(proto value.Proto) analyzer.Analyzer {
-			var a *syslog
-			if n := len(s.free); n > 0 {
-				a, s.free = s.free[n-1], s.free[:n-1]
-			} else {
+			a := s.free.Take()
+			if a == nil {
 				a = &syslog{s: s, h: newHandler()}
 			}
 			a.stream = proto == value.ProtoTCP
@@ -58,7 +57,7 @@ func Factory(newHandler func() Handler) analyzer.Factory {
 // shared is what the analyzers of a worker have in common.
 type shared struct {
 	msg  Msg
-	free []*syslog
+	free freelist.List[*syslog]
 }
 
 // syslog is the analyzer of one connection.
@@ -106,7 +105,5 @@ func (a *syslog) Gap(analyzer.Conn, bool, uint64) {}
 // End implements analyzer.Analyzer.
 func (a *syslog) End(c analyzer.Conn) {
 	a.h.End(c)
-	if len(a.s.free) < maxFree {
-		a.s.free = append(a.s.free, a)
-	}
+	a.s.free.Keep(a)
 }

@@ -57,9 +57,7 @@ func (d *datagrams) End(c analyzer.Conn) {
 	}
 	d.restart()
 	d.bad, d.reported = 0, false
-	if len(d.s.datagrams) < maxFree {
-		d.s.datagrams = append(d.s.datagrams, d)
-	}
+	d.s.datagrams.Keep(d)
 }
 
 // versionOK counts records of other protocols: a few may come between those of

@@ -93,9 +93,7 @@ func (t *stream) End(c analyzer.Conn) {
 		}
 		t.dir[i] = record{buf: buf}
 	}
-	if len(t.s.streams) < maxFree {
-		t.s.streams = append(t.s.streams, t)
-	}
+	t.s.streams.Keep(t)
 }
 
 // begin reads a record's header. It returns false if this is not TLS.

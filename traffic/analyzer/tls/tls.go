@@ -14,6 +14,7 @@
 package tls
 
 import (
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
 	"github.com/picket-nsm/picket/traffic/format/tlsmsg"
@@ -111,7 +112,8 @@ const (
 // their analyzers are used by one goroutine. newHandler is called for an analyzer
 // that is made, not for one that is used again.
 func Factories(newHandler func() Handler) []analyzer.Factory {
-	s := &shared{newHandler: newHandler}
+	s := &shared{newHandler: newHandler,
+		streams: freelist.New[*stream](maxFree), datagrams: freelist.New[*datagrams](maxFree)}
 	return []analyzer.Factory{
 		{
 			Name:       NameTLS,
@@ -143,23 +145,19 @@ type shared struct {
 	msg        Message
 	whole      []byte // a message put together from fragments
 	held       int    // bytes kept by all connections
-	streams    []*stream
-	datagrams  []*datagrams
+	streams    freelist.List[*stream]
+	datagrams  freelist.List[*datagrams]
 }
 
 func (s *shared) newStream(value.Proto) analyzer.Analyzer {
-	if n := len(s.streams); n > 0 {
-		t := s.streams[n-1]
-		s.streams = s.streams[:n-1]
+	if t := s.streams.Take(); t != nil {
 		return t
 	}
 	return &stream{conn: conn{s: s, h: s.newHandler(), name: NameTLS, suite: noSuite}}
 }
 
 func (s *shared) newDatagrams(value.Proto) analyzer.Analyzer {
-	if n := len(s.datagrams); n > 0 {
-		t := s.datagrams[n-1]
-		s.datagrams = s.datagrams[:n-1]
+	if t := s.datagrams.Take(); t != nil {
 		return t
 	}
 	return &datagrams{conn: conn{s: s, h: s.newHandler(), name: NameDTLS, suite: noSuite}}

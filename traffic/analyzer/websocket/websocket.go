@@ -15,6 +15,7 @@ import (
 	"encoding/binary"
 	"strconv"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -75,13 +76,11 @@ const (
 // by one goroutine. newHandler is called for an analyzer that is made, not for
 // one that is used again.
 func Factory(newHandler func() Handler) analyzer.Factory {
-	s := &shared{}
+	s := &shared{free: freelist.New[*socket](maxFree), bufs: freelist.New[[]byte](maxBufs)}
 	return analyzer.Factory{
 		Name: Name,
 		New: func(value.Proto) analyzer.Analyzer {
-			if n := len(s.free); n > 0 {
-				a := s.free[n-1]
-				s.free = s.free[:n-1]
+			if a := s.free.Take(); a != nil {
 				return a
 			}
 			return &socket{s: s, h: newHandler()}
@@ -91,24 +90,16 @@ func Factory(newHandler func() Handler) analyzer.Factory {
 
 // shared is what the analyzers of a worker have in common.
 type shared struct {
-	free  []*socket
-	bufs  [][]byte // to unmask in; one in use for each WebSocket inside another
+	free  freelist.List[*socket]
+	bufs  freelist.List[[]byte] // to unmask in; one in use for each WebSocket inside another
 	frame Frame
 }
 
 func (s *shared) buf() []byte {
-	if n := len(s.bufs); n > 0 {
-		b := s.bufs[n-1]
-		s.bufs = s.bufs[:n-1]
+	if b := s.bufs.Take(); b != nil {
 		return b
 	}
 	return make([]byte, chunk)
-}
-
-func (s *shared) giveBack(b []byte) {
-	if len(s.bufs) < maxBufs {
-		s.bufs = append(s.bufs, b)
-	}
 }
 
 // socket is the analyzer of one connection.
@@ -278,7 +269,7 @@ func (a *socket) payload(c analyzer.Conn, orig bool, s *side, data []byte) {
 		data = data[n:]
 		p.Forward(a.child, orig, buf[:n])
 	}
-	a.s.giveBack(buf)
+	a.s.bufs.Keep(buf)
 }
 
 // unmask writes src without its mask to dst, which is as long.
@@ -343,7 +334,5 @@ func (a *socket) End(c analyzer.Conn) {
 func (a *socket) end(c analyzer.Conn) {
 	a.h.End(c)
 	*a = socket{s: a.s, h: a.h}
-	if len(a.s.free) < maxFree {
-		a.s.free = append(a.s.free, a)
-	}
+	a.s.free.Keep(a)
 }

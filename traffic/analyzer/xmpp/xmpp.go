@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"strings"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/signatures"
 	"github.com/picket-nsm/picket/zeek/value"
@@ -29,15 +30,13 @@ const maxFree = 256
 // Factory returns the factory of one worker; it and all its analyzers are used by
 // one goroutine.
 func Factory() analyzer.Factory {
-	var free []*xmpp
+	free := freelist.New[*xmpp](maxFree)
 	return analyzer.Factory{
 		Name:       Name,
 		Ports:      []analyzer.Port{{Num: 5222, Proto: value.ProtoTCP}, {Num: 5269, Proto: value.ProtoTCP}},
 		Signatures: signatures.XMPP(),
 		New: func(value.Proto) analyzer.Analyzer {
-			if n := len(free); n > 0 {
-				x := free[n-1]
-				free = free[:n-1]
+			if x := free.Take(); x != nil {
 				return x
 			}
 			return &xmpp{free: &free}
@@ -47,7 +46,7 @@ func Factory() analyzer.Factory {
 
 // xmpp is the analyzer of one connection.
 type xmpp struct {
-	free  *[]*xmpp
+	free  *freelist.List[*xmpp]
 	dir   [2]tag
 	asked bool // the client wants TLS
 	deaf  bool // nothing more is read
@@ -217,7 +216,5 @@ func (x *xmpp) Gap(c analyzer.Conn, orig bool, n uint64) {
 // End implements analyzer.Analyzer.
 func (x *xmpp) End(analyzer.Conn) {
 	*x = xmpp{free: x.free}
-	if len(*x.free) < maxFree {
-		*x.free = append(*x.free, x)
-	}
+	x.free.Keep(x)
 }

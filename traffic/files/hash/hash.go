@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"hash"
 
+	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/files"
 )
 
@@ -22,7 +23,7 @@ func Kinds() []string { return []string{"md5", "sha1", "sha256"} }
 type Maker struct {
 	kind string
 	make func() hash.Hash
-	free []*analyzer
+	free freelist.List[*analyzer]
 }
 
 // maxFree is how many hash states are kept for reuse.
@@ -30,7 +31,7 @@ const maxFree = 256
 
 // New returns the maker of a kind; nil if there is no such kind.
 func New(kind string) *Maker {
-	m := &Maker{kind: kind}
+	m := &Maker{kind: kind, free: freelist.New[*analyzer](maxFree)}
 	switch kind {
 	case "md5":
 		m.make = md5.New
@@ -46,9 +47,7 @@ func New(kind string) *Maker {
 
 // Analyzer returns an analyzer for one file.
 func (m *Maker) Analyzer() files.Analyzer {
-	if n := len(m.free); n > 0 {
-		a := m.free[n-1]
-		m.free = m.free[:n-1]
+	if a := m.free.Take(); a != nil {
 		return a
 	}
 	return &analyzer{m: m, h: m.make()}
@@ -82,7 +81,5 @@ func (a *analyzer) End(f *files.File) {
 	}
 	a.h.Reset()
 	a.fed, a.broken = false, false
-	if len(a.m.free) < maxFree {
-		a.m.free = append(a.m.free, a)
-	}
+	a.m.free.Keep(a)
 }

@@ -95,6 +95,12 @@ type Ender interface {
 // the middle of something. That can change while a connection is young.
 type Stream interface{ Partial() bool }
 
+// Partial asks a Conn that has the ability of Stream, and says no for others.
+func Partial(c Conn) bool {
+	s, ok := c.(Stream)
+	return ok && s.Partial()
+}
+
 // Local is an extra ability of a Conn, asked for once: it says which ends are in
 // the local networks; known is false if there are none.
 type Local interface {

@@ -5,21 +5,67 @@ import (
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
-// Child names an analyzer below another one. 0 is none: what is forwarded to it
-// is dropped.
+// Child names an analyzer below another one, which puts it there with StartChild,
+// StartTLS or StartDetect and hands bytes on to it by its methods. HTTP does so when
+// a connection upgrades to WebSocket, SMTP after STARTTLS, QUIC for the TLS inside.
+// The parent stays: bytes reach the child through it alone, so it decides where the
+// child's stream begins and what it consists of. The rest of the bytes at hand are
+// its first ones.
+//
+// A child is an analyzer like any other: its confirmations and violations are its
+// own, Closed is called for it after its parent, End before its parent. A child gone
+// after a violation swallows what is forwarded.
+//
+// 0 is none: the connection has no children, or none of that name, or too many.
+// Whatever is done to it is done to nobody.
 type Child uint32
 
-// Parent is an extra ability of a Conn: the analyzer being called puts another
-// one below itself and hands bytes on to it. HTTP does so when a connection
-// upgrades to WebSocket, SMTP after STARTTLS, QUIC for the TLS inside. The
-// parent stays: bytes reach the child through it alone, so it decides where the
-// child's stream begins and what it consists of. The rest of the bytes at hand
-// are its first ones.
-//
-// A child is an analyzer like any other: its confirmations and violations are
-// its own, Closed is called for it after its parent, End before its parent.
-// What is forwarded is borrowed until Forward returns. A child gone after a
-// violation swallows what is forwarded.
+// StartTLS begins TLS below the analyzer being called: from here on the bytes of
+// both sides are TLS's, and the analyzer forwards them.
+func StartTLS(c Conn) Child { return StartChild(c, "SSL") }
+
+// StartChild puts the analyzer of the factory with that name below the one being
+// called, for a stream in order.
+func StartChild(c Conn, name string) Child {
+	if p, ok := c.(Parent); ok {
+		return p.Child(name, value.ProtoTCP)
+	}
+	return 0
+}
+
+// StartDetect begins a stream below the analyzer being called whose protocol
+// signatures find.
+func StartDetect(c Conn) Child {
+	if p, ok := c.(Parent); ok {
+		return p.Detect(value.ProtoTCP)
+	}
+	return 0
+}
+
+// Forward hands the child its stream's next bytes, borrowed until Forward returns.
+func (n Child) Forward(c Conn, orig bool, data []byte) {
+	if p, ok := c.(Parent); ok && n != 0 && len(data) > 0 {
+		p.Forward(n, orig, data)
+	}
+}
+
+// Gap tells the child that size bytes of its stream will never come.
+func (n Child) Gap(c Conn, orig bool, size uint64) {
+	if p, ok := c.(Parent); ok && n != 0 {
+		p.ForwardGap(n, orig, size)
+	}
+}
+
+// Remove ends the child, whose place another one may take. Flow ends those that
+// are left, before their parent. The parent forgets it either way.
+func (n Child) Remove(c Conn) {
+	if p, ok := c.(Parent); ok && n != 0 {
+		p.RemoveChild(n)
+	}
+}
+
+// Parent is an extra ability of a Conn, behind Child and its functions: these are
+// what an analyzer calls.
 type Parent interface {
 	// Child adds the analyzer of the factory with that name. proto says how bytes
 	// will come: ProtoTCP as a stream in order, ProtoUDP as datagrams. It returns 0

@@ -48,13 +48,11 @@ func (f *ftp) exchange(c analyzer.Conn, orig bool, line []byte) {
 		}
 	}
 	if has && len(token) > 0 {
-		f.forward(c, orig, token)
+		f.child.Forward(c, orig, token)
 	}
 	if done {
 		f.adat = false
-		if p, ok := c.(analyzer.Parent); ok {
-			p.RemoveChild(f.child)
-		}
+		f.child.Remove(c)
 		f.child = 0
 	}
 }

@@ -150,8 +150,8 @@ func (f *ftp) Deliver(c analyzer.Conn, orig bool, data []byte) {
 	if !f.over {
 		data = f.feed(c, orig, data)
 	}
-	if f.over && len(data) > 0 {
-		f.forward(c, orig, data)
+	if f.over {
+		f.child.Forward(c, orig, data)
 	}
 	f.called(c)
 }
@@ -179,8 +179,8 @@ func (f *ftp) Interrupted(analyzer.Conn) {}
 
 // Gap implements analyzer.Analyzer: lines go on behind it, as in Zeek.
 func (f *ftp) Gap(c analyzer.Conn, orig bool, n uint64) {
-	if p, ok := c.(analyzer.Parent); ok && f.over && f.child != 0 {
-		p.ForwardGap(f.child, orig, n)
+	if f.over {
+		f.child.Gap(c, orig, n)
 	}
 }
 
@@ -196,12 +196,6 @@ func (f *ftp) End(c analyzer.Conn) {
 	}
 	*f = ftp{s: f.s, h: f.h, sides: f.sides}
 	f.s.free.Keep(f)
-}
-
-func (f *ftp) forward(c analyzer.Conn, orig bool, data []byte) {
-	if p, ok := c.(analyzer.Parent); ok && f.child != 0 {
-		p.Forward(f.child, orig, data)
-	}
 }
 
 // line takes a line without its end.
@@ -277,17 +271,15 @@ func (f *ftp) answer(c analyzer.Conn, line []byte) bool {
 	default:
 		text = skipSpace(line[3:])
 	}
-	p, _ := c.(analyzer.Parent)
 	switch {
-	case p == nil:
 	case code == 234 && f.auth == authTLS:
 		f.over = true
-		f.child = p.Child("SSL", value.ProtoTCP)
+		f.child = analyzer.StartTLS(c)
 	case code == 334 && f.auth == authGSSAPI:
 		if f.adat {
-			p.RemoveChild(f.child)
+			f.child.Remove(c)
 		}
-		f.child = p.Child("SSL", value.ProtoTCP)
+		f.child = analyzer.StartTLS(c)
 		f.adat, f.first = f.child != 0, true
 	}
 	f.s.reply = Reply{Code: code, Text: text, More: more}

@@ -251,11 +251,9 @@ func (h *http) Deliver(c analyzer.Conn, orig bool, data []byte) {
 	h.enter(c, h.side(!orig))
 	defer h.leave()
 	d := h.side(orig)
-	if s, ok := c.(analyzer.Stream); ok {
-		d.partial = s.Partial()
-		if d.partial && !orig {
-			return
-		}
+	d.partial = analyzer.Partial(c)
+	if d.partial && !orig {
+		return
 	}
 	if d.bare {
 		if data = d.lines.TakeLF(data); len(data) > 0 {
@@ -272,9 +270,7 @@ func (h *http) Gap(c analyzer.Conn, orig bool, n uint64) {
 	defer h.leave()
 	d := h.side(orig)
 	if h.upgraded || h.tunnel {
-		if p, ok := c.(analyzer.Parent); ok && h.child != 0 {
-			p.ForwardGap(h.child, orig, n)
-		}
+		h.child.Gap(c, orig, n)
 		return
 	}
 	if d.msg.began && d.msg.gap(n) {

@@ -22,9 +22,7 @@ func (d *direction) take(data []byte, plain bool) {
 	switch {
 	case d.partial:
 	case h.upgraded || h.tunnel:
-		if p, ok := h.c.(analyzer.Parent); ok && h.child != 0 {
-			p.Forward(h.child, d.orig, data)
-		}
+		h.child.Forward(h.c, d.orig, data)
 	case d.expect == raw09:
 		h.reply09(d, data)
 	case plain:
@@ -172,9 +170,7 @@ func (h *http) reply09(d *direction, data []byte) {
 // openTunnel begins what follows a successful CONNECT.
 func (h *http) openTunnel(d *direction) {
 	h.tunnel = true
-	if p, ok := h.c.(analyzer.Parent); ok {
-		h.child = p.Detect(value.ProtoTCP)
-	}
+	h.child = analyzer.StartDetect(h.c)
 	h.handOver(d, "protocol_data_with_HTTP_CONNECT_reply")
 }
 
@@ -183,7 +179,7 @@ func (h *http) openTunnel(d *direction) {
 func (h *http) handOver(d *direction, weird string) {
 	if rest := d.lines.Rest(); rest > 0 {
 		h.weird(weird, strconv.Itoa(rest))
-		d.lines.Plain(int64(rest))
+		d.lines.PlainRest()
 	}
 	h.dir[0].bare, h.dir[1].bare = true, true
 }
@@ -228,13 +224,9 @@ func (h *http) replyMade(interrupted bool) {
 func (h *http) switchProtocol(d *direction) {
 	h.handOver(d, "protocol_data_with_HTTP_upgrade_reply")
 	h.upgraded = true
-	p, ok := h.c.(analyzer.Parent)
-	if !ok {
-		return
-	}
 	if wordIs(h.protocol[:h.protoLen], "websocket") {
-		h.child = p.Child("WEBSOCKET", value.ProtoTCP)
+		h.child = analyzer.StartChild(h.c, "WEBSOCKET")
 		return
 	}
-	h.child = p.Detect(value.ProtoTCP)
+	h.child = analyzer.StartDetect(h.c)
 }

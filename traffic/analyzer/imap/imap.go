@@ -94,7 +94,7 @@ func (i *imap) Deliver(c analyzer.Conn, orig bool, data []byte) {
 	if i.deaf {
 		return
 	}
-	if s, ok := c.(analyzer.Stream); ok && s.Partial() {
+	if analyzer.Partial(c) {
 		return
 	}
 	l := &i.dir[1]
@@ -113,9 +113,7 @@ func (i *imap) Deliver(c analyzer.Conn, orig bool, data []byte) {
 		}
 		i.read(c, orig, l)
 		if i.over {
-			if rest := data[n+1:]; len(rest) > 0 {
-				i.forward(c, orig, rest)
-			}
+			i.forward(c, orig, data[n+1:])
 			return
 		}
 		if i.deaf {
@@ -199,9 +197,7 @@ func (i *imap) read(c analyzer.Conn, orig bool, l *line) {
 		return
 	}
 	i.over = true
-	if p, ok := c.(analyzer.Parent); ok {
-		i.tls = p.Child("SSL", value.ProtoTCP)
-	}
+	i.tls = analyzer.StartTLS(c)
 }
 
 // forward hands bytes to TLS, without what may still follow the last line.
@@ -216,9 +212,7 @@ func (i *imap) forward(c analyzer.Conn, orig bool, data []byte) {
 		}
 		*sent = true
 	}
-	if p, ok := c.(analyzer.Parent); ok && i.tls != 0 {
-		p.Forward(i.tls, orig, data)
-	}
+	i.tls.Forward(c, orig, data)
 }
 
 // Gap implements analyzer.Analyzer. Before TLS nothing is read behind a gap.
@@ -227,9 +221,7 @@ func (i *imap) Gap(c analyzer.Conn, orig bool, n uint64) {
 		i.deaf = true
 		return
 	}
-	if p, ok := c.(analyzer.Parent); ok && i.tls != 0 {
-		p.ForwardGap(i.tls, orig, n)
-	}
+	i.tls.Gap(c, orig, n)
 }
 
 // End implements analyzer.Analyzer.

@@ -154,7 +154,7 @@ func (d *direction) Line(l []byte) {
 }
 
 // Plain implements line.Sink: what follows the agreement to STARTTLS.
-func (d *direction) Plain(data []byte) { d.a.forward(d.orig, data) }
+func (d *direction) Plain(data []byte) { d.a.child.Forward(d.a.c, d.orig, data) }
 
 // Weird implements line.Sink.
 func (d *direction) Weird(name string) { d.a.c.Weird(name, "", "CONTENTLINE") }
@@ -183,9 +183,7 @@ func (a *irc) Deliver(c analyzer.Conn, orig bool, data []byte) {
 	defer a.leave()
 	d := a.side(orig)
 	if a.tls {
-		if data = d.lines.TakeLF(data); len(data) > 0 {
-			a.forward(orig, data)
-		}
+		a.child.Forward(c, orig, d.lines.TakeLF(data))
 		return
 	}
 	d.lines.Feed(data, d)
@@ -231,22 +229,11 @@ func (a *irc) end() {
 	s.free.Keep(a)
 }
 
-// forward hands bytes to TLS.
-func (a *irc) forward(orig bool, data []byte) {
-	if p, ok := a.c.(analyzer.Parent); ok && a.child != 0 {
-		p.Forward(a.child, orig, data)
-	}
-}
-
 // startTLS begins TLS: both sides' bytes are its from here on.
 func (a *irc) startTLS(d *direction) {
 	a.tls = true
-	if p, ok := a.c.(analyzer.Parent); ok {
-		a.child = p.Child("SSL", value.ProtoTCP)
-	}
-	if rest := d.lines.Rest(); rest > 0 {
-		d.lines.Plain(int64(rest))
-	}
+	a.child = analyzer.StartTLS(a.c)
+	d.lines.PlainRest()
 }
 
 // odd reports what is only odd where the protocol is sure.

@@ -75,7 +75,7 @@ func (p *partial) size() int { return int(p.head[0]) | int(p.head[1])<<8 | int(p
 
 // Deliver implements analyzer.Analyzer.
 func (m *mysql) Deliver(c analyzer.Conn, orig bool, data []byte) {
-	if s, ok := c.(analyzer.Stream); ok && s.Partial() {
+	if analyzer.Partial(c) {
 		return
 	}
 	p := &m.dir[0]
@@ -111,9 +111,7 @@ func (m *mysql) Deliver(c analyzer.Conn, orig bool, data []byte) {
 		}
 		p.buf = p.buf[:0]
 	}
-	if p, ok := c.(analyzer.Parent); ok && m.over && len(data) > 0 {
-		p.Forward(m.tls, orig, data)
-	}
+	m.tls.Forward(c, orig, data)
 }
 
 // Gap implements analyzer.Analyzer. Before TLS nothing is read behind a gap.
@@ -122,9 +120,7 @@ func (m *mysql) Gap(c analyzer.Conn, orig bool, n uint64) {
 		m.deaf = true
 		return
 	}
-	if p, ok := c.(analyzer.Parent); ok {
-		p.ForwardGap(m.tls, orig, n)
-	}
+	m.tls.Gap(c, orig, n)
 }
 
 // End implements analyzer.Analyzer.
@@ -179,9 +175,7 @@ func (m *mysql) client(c analyzer.Conn, body []byte) {
 		if caps&wantsTLS != 0 {
 			c.Confirm(Name)
 			m.over = true
-			if p, ok := c.(analyzer.Parent); ok {
-				m.tls = p.Child("SSL", value.ProtoTCP)
-			}
+			m.tls = analyzer.StartTLS(c)
 			return
 		}
 		if !r.text() || !r.counted() || caps&withDatabase != 0 && !r.text() || caps&pluginAuth != 0 && len(r.B) > 0 && !r.text() {

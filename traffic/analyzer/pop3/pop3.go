@@ -146,7 +146,7 @@ func (d *direction) Line(l []byte) {
 }
 
 // Plain implements line.Sink: what follows STLS in the same piece.
-func (d *direction) Plain(data []byte) { d.a.forward(d.orig, data) }
+func (d *direction) Plain(data []byte) { d.a.child.Forward(d.a.c, d.orig, data) }
 
 // Weird implements line.Sink.
 func (d *direction) Weird(name string) { d.a.c.Weird(name, "", "CONTENTLINE") }
@@ -176,14 +176,10 @@ func (a *pop3) Deliver(c analyzer.Conn, orig bool, data []byte) {
 	defer a.leave()
 	d := a.side(orig)
 	if a.tls {
-		if data = d.lines.TakeLF(data); len(data) > 0 {
-			a.forward(orig, data)
-		}
+		a.child.Forward(c, orig, d.lines.TakeLF(data))
 		return
 	}
-	if s, ok := c.(analyzer.Stream); ok {
-		a.partial = s.Partial()
-	}
+	a.partial = analyzer.Partial(c)
 	d.lines.Feed(data, d)
 }
 
@@ -230,22 +226,11 @@ func (a *pop3) end() {
 	s.free.Keep(a)
 }
 
-// forward hands bytes to TLS.
-func (a *pop3) forward(orig bool, data []byte) {
-	if p, ok := a.c.(analyzer.Parent); ok && a.child != 0 {
-		p.Forward(a.child, orig, data)
-	}
-}
-
 // startTLS begins TLS: both sides' bytes are its from here on.
 func (a *pop3) startTLS() {
 	a.tls = true
-	if p, ok := a.c.(analyzer.Parent); ok {
-		a.child = p.Child("SSL", value.ProtoTCP)
-	}
-	if rest := a.dir[1].lines.Rest(); rest > 0 {
-		a.dir[1].lines.Plain(int64(rest))
-	}
+	a.child = analyzer.StartTLS(a.c)
+	a.dir[1].lines.PlainRest()
 }
 
 // weird reports an oddity of this protocol.

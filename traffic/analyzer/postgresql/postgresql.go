@@ -75,13 +75,13 @@ type postgresql struct {
 
 // Deliver implements analyzer.Analyzer.
 func (p *postgresql) Deliver(c analyzer.Conn, orig bool, data []byte) {
-	if s, ok := c.(analyzer.Stream); ok && s.Partial() {
+	if analyzer.Partial(c) {
 		return
 	}
 	switch {
 	case p.deaf || len(data) == 0:
 	case p.over:
-		p.forward(c, orig, data)
+		p.tls.Forward(c, orig, data)
 	case orig:
 		p.client(c, data)
 	default:
@@ -95,9 +95,7 @@ func (p *postgresql) Gap(c analyzer.Conn, orig bool, n uint64) {
 		p.deaf = true
 		return
 	}
-	if parent, ok := c.(analyzer.Parent); ok {
-		parent.ForwardGap(p.tls, orig, n)
-	}
+	p.tls.Gap(c, orig, n)
 }
 
 // End implements analyzer.Analyzer.
@@ -113,12 +111,6 @@ func (p *postgresql) End(analyzer.Conn) {
 func (p *postgresql) fail(c analyzer.Conn, reason string) {
 	p.deaf = true
 	c.Violation(Name, reason, nil)
-}
-
-func (p *postgresql) forward(c analyzer.Conn, orig bool, data []byte) {
-	if parent, ok := c.(analyzer.Parent); ok && len(data) > 0 {
-		parent.Forward(p.tls, orig, data)
-	}
 }
 
 // client takes bytes of the client. They wait if they are no whole message, or if
@@ -179,7 +171,7 @@ func (p *postgresql) server(c analyzer.Conn, data []byte) {
 		p.answered(c, a)
 		switch {
 		case p.over:
-			p.forward(c, false, data)
+			p.tls.Forward(c, false, data)
 		case len(data) > 0 && !p.deaf:
 			p.fail(c, "unexpected server message")
 		}
@@ -202,10 +194,8 @@ func (p *postgresql) answered(c analyzer.Conn, answer byte) {
 	case answer == 'S' && asked == askTLS:
 		c.Confirm(Name)
 		p.over = true
-		if parent, ok := c.(analyzer.Parent); ok {
-			p.tls = parent.Child("SSL", value.ProtoTCP)
-		}
-		p.forward(c, true, p.buf)
+		p.tls = analyzer.StartTLS(c)
+		p.tls.Forward(c, true, p.buf)
 		p.buf = p.buf[:0]
 	case answer == 'G' && asked == askGSSAPI: // encrypted
 		c.Confirm(Name)

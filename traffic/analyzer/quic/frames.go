@@ -6,7 +6,6 @@ import (
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/format/octets"
 	"github.com/picket-nsm/picket/traffic/format/tlsmsg"
-	"github.com/picket-nsm/picket/zeek/value"
 )
 
 // Frames that an Initial packet may hold (RFC 9000, 12.4).
@@ -205,14 +204,12 @@ func (q *conn) letGo(d *direction) {
 // message hands a message to TLS, in a record as TLS over TCP has it, and tells
 // the handler if it is a hello.
 func (q *conn) message(c analyzer.Conn, orig bool, kind uint8, msg []byte) {
-	if p, ok := c.(analyzer.Parent); ok {
-		if q.tls == 0 {
-			q.tls = p.Child("SSL", value.ProtoTCP)
-		}
-		q.s.record = append(q.s.record[:0], tlsmsg.Handshake, 3, 3, byte(len(msg)>>8), byte(len(msg)))
-		q.s.record = append(q.s.record, msg...)
-		p.Forward(q.tls, orig, q.s.record)
+	if q.tls == 0 {
+		q.tls = analyzer.StartTLS(c)
 	}
+	q.s.record = append(q.s.record[:0], tlsmsg.Handshake, 3, 3, byte(len(msg)>>8), byte(len(msg)))
+	q.s.record = append(q.s.record, msg...)
+	q.tls.Forward(c, orig, q.s.record)
 	h, body := &q.s.hello, msg[tlsmsg.MessageHeaderLen:]
 	switch kind {
 	case tlsmsg.ClientHello:

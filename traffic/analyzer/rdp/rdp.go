@@ -86,7 +86,7 @@ type partial struct {
 
 // Deliver implements analyzer.Analyzer.
 func (r *rdp) Deliver(c analyzer.Conn, orig bool, data []byte) {
-	if s, ok := c.(analyzer.Stream); ok && s.Partial() {
+	if analyzer.Partial(c) {
 		return
 	}
 	p := &r.dir[0]
@@ -128,9 +128,7 @@ func (r *rdp) Deliver(c analyzer.Conn, orig bool, data []byte) {
 		r.packet(c, body)
 		p.buf = p.buf[:0]
 	}
-	if p, ok := c.(analyzer.Parent); ok && r.over && len(data) > 0 {
-		p.Forward(r.tls, orig, data)
-	}
+	r.tls.Forward(c, orig, data)
 }
 
 // Gap implements analyzer.Analyzer. Before TLS nothing is read behind a gap.
@@ -139,9 +137,7 @@ func (r *rdp) Gap(c analyzer.Conn, orig bool, n uint64) {
 		r.deaf = true
 		return
 	}
-	if p, ok := c.(analyzer.Parent); ok {
-		p.ForwardGap(r.tls, orig, n)
-	}
+	r.tls.Gap(c, orig, n)
 }
 
 // End implements analyzer.Analyzer.
@@ -190,9 +186,7 @@ func (r *rdp) packet(c analyzer.Conn, body []byte) {
 			r.fail(c, "malformed connect confirm")
 		case protocol > 0: // TLS, or CredSSP in it
 			r.over = true
-			if p, ok := c.(analyzer.Parent); ok {
-				r.tls = p.Child("SSL", value.ProtoTCP)
-			}
+			r.tls = analyzer.StartTLS(c)
 		}
 	case data:
 		r.settings(c, &b)

@@ -207,16 +207,14 @@ func (a *smtp) Deliver(c analyzer.Conn, orig bool, data []byte) {
 	if a.deaf {
 		return
 	}
-	if s, ok := c.(analyzer.Stream); ok && s.Partial() {
+	if analyzer.Partial(c) {
 		return
 	}
 	a.enter(c)
 	defer a.leave()
 	d := a.side(orig)
 	if a.state == inTLS {
-		if data = d.lines.TakeLF(data); len(data) > 0 {
-			a.forward(data, orig)
-		}
+		a.child.Forward(c, orig, d.lines.TakeLF(data))
 		return
 	}
 	d.lines.Feed(data, d)
@@ -295,13 +293,6 @@ func (a *smtp) end() {
 
 // keepPending is how large a queue of commands a reused analyzer keeps.
 const keepPending = 64
-
-// forward hands bytes to TLS.
-func (a *smtp) forward(data []byte, orig bool) {
-	if p, ok := a.c.(analyzer.Parent); ok && a.child != 0 {
-		p.Forward(a.child, orig, data)
-	}
-}
 
 // weird reports an oddity of this protocol.
 func (a *smtp) weird(name, addl string) { a.c.Weird(name, addl, Name) }

@@ -2,13 +2,12 @@ package smtp
 
 import (
 	"github.com/picket-nsm/picket/traffic/analyzer"
-	"github.com/picket-nsm/picket/zeek/value"
 )
 
 // take takes a line, or bytes of a chunk.
 func (a *smtp) take(data []byte, orig bool) {
 	if a.state == inTLS {
-		a.forward(data, orig)
+		a.child.Forward(a.c, orig, data)
 		return
 	}
 	client := orig != a.turned
@@ -173,13 +172,8 @@ func (a *smtp) endData() {
 // startTLS begins TLS: both sides' bytes are its from here on.
 func (a *smtp) startTLS(orig bool) {
 	a.state, a.tls = inTLS, true
-	if p, ok := a.c.(analyzer.Parent); ok {
-		a.child = p.Child("SSL", value.ProtoTCP)
-	}
+	a.child = analyzer.StartTLS(a.c)
 	// What came in one piece with the reply. The other side's line that has begun
 	// is forgotten.
-	d := a.side(orig)
-	if rest := d.lines.Rest(); rest > 0 {
-		d.lines.Plain(int64(rest))
-	}
+	a.side(orig).lines.PlainRest()
 }

@@ -135,10 +135,10 @@ func sideOf(orig bool) int {
 // Deliver implements analyzer.Analyzer.
 func (s *socks) Deliver(c analyzer.Conn, orig bool, data []byte) {
 	if s.open {
-		s.forward(c, orig, data)
+		s.child.Forward(c, orig, data)
 		return
 	}
-	if p, ok := c.(analyzer.Stream); s.deaf || len(data) == 0 || ok && p.Partial() {
+	if s.deaf || len(data) == 0 || analyzer.Partial(c) {
 		return
 	}
 	side := sideOf(orig)
@@ -165,20 +165,10 @@ func (s *socks) Deliver(c analyzer.Conn, orig bool, data []byte) {
 // connect hands on what came early, and from then on all.
 func (s *socks) connect(c analyzer.Conn) {
 	s.open = true
-	if p, ok := c.(analyzer.Parent); ok {
-		s.child = p.Detect(value.ProtoTCP)
-	}
+	s.child = analyzer.StartDetect(c)
 	for side := range s.held {
-		if len(s.held[side]) > 0 {
-			s.forward(c, side == 0, s.held[side])
-			s.held[side] = s.held[side][:0]
-		}
-	}
-}
-
-func (s *socks) forward(c analyzer.Conn, orig bool, data []byte) {
-	if p, ok := c.(analyzer.Parent); ok && s.child != 0 {
-		p.Forward(s.child, orig, data)
+		s.child.Forward(c, side == 0, s.held[side])
+		s.held[side] = s.held[side][:0]
 	}
 }
 
@@ -189,9 +179,7 @@ func (s *socks) Gap(c analyzer.Conn, orig bool, n uint64) {
 		s.deaf = true
 		return
 	}
-	if p, ok := c.(analyzer.Parent); ok && s.child != 0 {
-		p.ForwardGap(s.child, orig, n)
-	}
+	s.child.Gap(c, orig, n)
 }
 
 // End implements analyzer.Analyzer.

@@ -163,7 +163,7 @@ func (a *ssh) Deliver(c analyzer.Conn, orig bool, data []byte) {
 	if a.done || a.gap {
 		return
 	}
-	if p, ok := c.(analyzer.Stream); ok && p.Partial() {
+	if analyzer.Partial(c) {
 		return
 	}
 	a.busy = true

@@ -34,7 +34,7 @@ func (t *stream) Deliver(c analyzer.Conn, orig bool, data []byte) {
 	if t.skip || t.gap {
 		return
 	}
-	if p, ok := c.(analyzer.Stream); ok && p.Partial() {
+	if analyzer.Partial(c) {
 		return
 	}
 	r := &t.dir[side(orig)]

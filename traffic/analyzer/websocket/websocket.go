@@ -132,14 +132,10 @@ type side struct {
 
 // Open implements analyzer.Opener.
 func (a *socket) Open(c analyzer.Conn) {
-	below := a.h.Open(c)
-	p, ok := c.(analyzer.Parent)
-	switch {
-	case !ok:
-	case below != "":
-		a.child = p.Child(below, value.ProtoTCP)
-	default:
-		a.child = p.Detect(value.ProtoTCP)
+	if below := a.h.Open(c); below != "" {
+		a.child = analyzer.StartChild(c, below)
+	} else {
+		a.child = analyzer.StartDetect(c)
 	}
 }
 
@@ -253,12 +249,8 @@ func (a *socket) payload(c analyzer.Conn, orig bool, s *side, data []byte) {
 	if !carries || a.child == 0 {
 		return
 	}
-	p, ok := c.(analyzer.Parent)
-	if !ok {
-		return
-	}
 	if !s.masked {
-		p.Forward(a.child, orig, data)
+		a.child.Forward(c, orig, data)
 		return
 	}
 	// The bytes are not ours to change, and a WebSocket inside needs its own buffer.
@@ -267,7 +259,7 @@ func (a *socket) payload(c analyzer.Conn, orig bool, s *side, data []byte) {
 		n := min(len(data), len(buf))
 		s.unmask(buf[:n], data[:n])
 		data = data[n:]
-		p.Forward(a.child, orig, buf[:n])
+		a.child.Forward(c, orig, buf[:n])
 	}
 	a.s.bufs.Keep(buf)
 }

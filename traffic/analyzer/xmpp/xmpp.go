@@ -80,7 +80,7 @@ func (x *xmpp) Deliver(c analyzer.Conn, orig bool, data []byte) {
 	if x.deaf {
 		return
 	}
-	if s, ok := c.(analyzer.Stream); ok && s.Partial() {
+	if analyzer.Partial(c) {
 		return
 	}
 	t := &x.dir[1]
@@ -99,9 +99,7 @@ func (x *xmpp) Deliver(c analyzer.Conn, orig bool, data []byte) {
 		}
 		x.read(c, orig, string(t.name[:min(t.n, maxName)]))
 		if x.over {
-			if rest := data[n+1:]; len(rest) > 0 {
-				x.forward(c, orig, rest)
-			}
+			x.forward(c, orig, data[n+1:])
 			return
 		}
 		if x.deaf {
@@ -177,9 +175,7 @@ func (x *xmpp) read(c analyzer.Conn, orig bool, name string) {
 		x.asked = true
 	case !orig && bare == "proceed" && x.asked:
 		x.over = true
-		if p, ok := c.(analyzer.Parent); ok {
-			x.tls = p.Child("SSL", value.ProtoTCP)
-		}
+		x.tls = analyzer.StartTLS(c)
 	case !orig && name == "proceed":
 		c.Weird("XMPP: proceed without starttls", "", Name)
 	}
@@ -197,9 +193,7 @@ func (x *xmpp) forward(c analyzer.Conn, orig bool, data []byte) {
 		}
 		*sent = true
 	}
-	if p, ok := c.(analyzer.Parent); ok && x.tls != 0 {
-		p.Forward(x.tls, orig, data)
-	}
+	x.tls.Forward(c, orig, data)
 }
 
 // Gap implements analyzer.Analyzer. Before TLS nothing is read behind a gap.
@@ -208,9 +202,7 @@ func (x *xmpp) Gap(c analyzer.Conn, orig bool, n uint64) {
 		x.deaf = true
 		return
 	}
-	if p, ok := c.(analyzer.Parent); ok && x.tls != 0 {
-		p.ForwardGap(x.tls, orig, n)
-	}
+	x.tls.Gap(c, orig, n)
 }
 
 // End implements analyzer.Analyzer.

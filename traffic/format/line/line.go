@@ -102,6 +102,14 @@ func (s *Splitter) Skip() {
 // the Sink is called with.
 func (s *Splitter) Rest() int { return s.rest }
 
+// PlainRest hands those over as they are: they are another protocol's. Bytes fed
+// later are lines, if they are fed.
+func (s *Splitter) PlainRest() {
+	if s.rest > 0 {
+		s.plain = int64(s.rest)
+	}
+}
+
 // TakeLF drops the LF that data begins with if the CR before it has ended a line:
 // for those who take the bytes behind a line themselves.
 func (s *Splitter) TakeLF(data []byte) []byte {

@@ -54,6 +54,8 @@ func obey(n *notes, line string) {
 		n.s.Skip()
 	case line == "rest":
 		n.out = append(n.out, fmt.Sprintf("rest %d", n.s.Rest()))
+	case line == "the rest is plain":
+		n.s.PlainRest()
 	}
 }
 
@@ -119,6 +121,12 @@ func TestLines(t *testing.T) {
 
 func TestRest(t *testing.T) {
 	if got := run("rest\r\nabc", 100, nil); !slices.Equal(got, []string{`"rest"`, "rest 3", `"abc"`}) {
+		t.Error(got)
+	}
+	if got := run("the rest is plain\r\nab\nc", 100, nil); !slices.Equal(got, []string{`"the rest is plain"`, `plain "ab\nc"`}) {
+		t.Error(got)
+	}
+	if got := run("the rest is plain\r\nab\n", 19, nil); !slices.Equal(got, []string{`"the rest is plain"`, `"ab"`}) {
 		t.Error(got)
 	}
 }

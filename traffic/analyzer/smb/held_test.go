@@ -75,7 +75,7 @@ func TestHeld(t *testing.T) {
 		a.End(rec)
 	}
 	left := cap(s.spare)
-	for _, a := range s.free {
+	for a := s.free.Take(); a != nil; a = s.free.Take() {
 		left += cap(a.buf[0]) + cap(a.buf[1])
 	}
 	if s.held != left || left > 2*maxFree*keepBuf+1<<20 {

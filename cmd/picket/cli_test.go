@@ -39,7 +39,7 @@ func TestMistakesOfTheCommandLine(t *testing.T) {
 	if err := os.WriteFile("bad.toml", []byte("[cluster]\nwokers = 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"door.toml": "[api.websocket]\nlisten = \"127.0.0.1:0\"\nacl = \"acl.toml\"\n", "acl.toml": "clients = 1\n"} {
+	for name, text := range map[string]string{"filter.toml": "[capture]\nfilter = \"tcp prot 80\"\n[[interface]]\nname = \"eth0\"\n", "door.toml": "[api.websocket]\nlisten = \"127.0.0.1:0\"\nacl = \"acl.toml\"\n", "acl.toml": "clients = 1\n"} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -84,6 +84,9 @@ func TestMistakesOfTheCommandLine(t *testing.T) {
 		{"up --read none.pcap", exitFailure, "capture file: open capture: stat " + dir + "/none.pcap: no such file or directory"},
 		{"up --read x.pcap -i eth0", exitUsage, "either --read or -i"},
 		{"up -c bad.toml", exitConfig, `bad.toml:2: unknown key "wokers": did you mean "workers"?`},
+		{"up -c filter.toml", exitConfig, "filter.toml:2: capture.filter: compile filter \"tcp prot 80\": column 5:"},
+		{"check -c filter.toml", exitConfig, "filter.toml:2: capture.filter: compile filter \"tcp prot 80\": column 5:"},
+		{"check -i eth0 -f prot", exitConfig, "check: capture.filter: compile filter \"prot\""},
 		{"check -c none.toml", exitConfig, "no such file"},
 		{"check -i eth0 -L 0", exitConfig, "cluster.loggers: 0: want 1 to 1000"},
 		{"check -c door.toml", exitFailure, ""},

@@ -16,7 +16,6 @@ import (
 	"github.com/picket-nsm/picket/node"
 	"github.com/picket-nsm/picket/standard"
 	"github.com/picket-nsm/picket/traffic/capture/afpacket"
-	"github.com/picket-nsm/picket/traffic/capture/filter"
 	"github.com/picket-nsm/picket/traffic/capture/pcapfile"
 )
 
@@ -76,11 +75,6 @@ func preflight(in plan.Input) findings {
 	for _, i := range c.Interfaces {
 		for _, f := range afpacket.Check(i.Name) {
 			add(string(f.Level), "interface "+i.Name, "%s", f.Text)
-		}
-	}
-	for _, expr := range filters(in) {
-		if _, err := filter.Compile(expr, linkEthernet, 0); err != nil {
-			add("fail", "filter", "%v", err)
 		}
 	}
 	if path := plan.LongestSocket(in); len(path) > maxSocket {
@@ -166,19 +160,6 @@ func preflight(in plan.Input) findings {
 
 // maxSocket is the longest path that all systems take for a unix socket.
 const maxSocket = 100
-
-// linkEthernet is LINKTYPE_ETHERNET: most mistakes in a filter do not depend on it.
-const linkEthernet = 1
-
-// filters are the tcpdump expressions of a configuration, each once.
-func filters(in plan.Input) []string {
-	all := []string{in.Config.Capture.Filter}
-	for _, i := range in.Config.Interfaces {
-		all = append(all, i.Filter)
-	}
-	slices.Sort(all)
-	return slices.DeleteFunc(slices.Compact(all), func(s string) bool { return s == "" })
-}
 
 // writable says whether files can be made in a folder, or in the nearest one
 // above it that exists, without leaving anything there.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/picket-nsm/picket/internal/nearest"
+	"github.com/picket-nsm/picket/traffic/capture/filter"
 	"github.com/picket-nsm/picket/zeek/stock"
 )
 
@@ -24,6 +25,7 @@ type Problem struct {
 const (
 	maxNodes     = 1000
 	maxInterface = 15 // IFNAMSIZ without its zero
+	linkEthernet = 1  // LINKTYPE_ETHERNET: most mistakes in a filter do not depend on it
 )
 
 // Problems returns all that is wrong with values, as far as that can be known
@@ -50,6 +52,9 @@ func (c Config) Problems() []Problem {
 		}
 	}
 	c.interfaces(bad, count)
+	if _, err := filter.Compile(c.Capture.Filter, linkEthernet, 0); err != nil {
+		bad("capture.filter", "%v", err)
+	}
 	for _, n := range c.Capture.LocalNets {
 		if _, err := netip.ParsePrefix(n); err != nil {
 			bad("capture.local_nets", "%q is no network; write it as 10.0.0.0/8", n)
@@ -133,6 +138,13 @@ func (c Config) interfaces(bad func(key, format string, args ...any), count func
 			bad(key+".name", "%s is there twice; say workers = N to have several on it", name)
 		}
 		seen[name]++
+		p, err := filter.Compile(f.Filter, linkEthernet, 0)
+		if err == nil {
+			_, err = p.Kernel()
+		}
+		if err != nil {
+			bad(key+".filter", "%v", err)
+		}
 		count(key+".workers", f.Workers, 0)
 		if f.Workers == 0 {
 			asked++

@@ -101,7 +101,7 @@ func TestRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	odd := example
-	odd.Capture.Filter = "host \"x\" \\ \x01 and ü"
+	odd.Capture.Seed = "host \"x\" \\ \x01 and ü" // any text; a filter must compile
 	odd.Capture.LocalNets = []string{"10.0.0.0/8", "2001:db8::/32"}
 	odd.Interfaces = []Interface{{Name: "eth0", Pin: CPUs{0, 2, 3, 4, 9}}}
 	for _, c := range []Config{Default(), example, odd} {

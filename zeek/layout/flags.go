@@ -2,6 +2,7 @@ package layout
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -16,14 +17,18 @@ type FlagError struct {
 func (e *FlagError) Error() string { return e.Message }
 
 // ParseFlags reads the flags of zeek-cluster-layout-generator, as getopt does:
-// values may follow at once (-W2), other arguments are passed over, -- ends
-// the flags. Beyond those it knows --format zeek|json and --help. The error is
-// a *FlagError.
+// values may follow at once (-W2), -- ends the flags. Beyond those it knows
+// --format zeek|json and --help. Unlike the generator it refuses what makes no
+// layout that Zeek reads: other arguments, ports above 65535, and an address that
+// is none. The error is a *FlagError.
 func ParseFlags(args []string) (Options, error) {
 	o := Default()
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		if arg == "--" {
+			if i+1 < len(args) {
+				return o, extraWord(args[i+1])
+			}
 			break
 		}
 		if name, ok := strings.CutPrefix(arg, "--"); ok {
@@ -34,7 +39,7 @@ func ParseFlags(args []string) (Options, error) {
 			continue
 		}
 		if len(arg) < 2 || arg[0] != '-' {
-			continue
+			return o, extraWord(arg)
 		}
 		for rest := arg[1:]; rest != ""; {
 			flag := rest[0]
@@ -60,6 +65,10 @@ func ParseFlags(args []string) (Options, error) {
 		}
 	}
 	return o, nil
+}
+
+func extraWord(arg string) error {
+	return &FlagError{fmt.Sprintf("unexpected argument %q: all values follow flags", arg), 1}
 }
 
 // long reads a flag that the generator does not have; it returns where it ended.
@@ -102,11 +111,14 @@ func (o *Options) set(flag byte, val string) (err error) {
 		}
 		o.Manager = n == 1
 	case 'a':
+		if a, e := netip.ParseAddr(unbracket(val)); e != nil || a.Zone() != "" {
+			return &FlagError{fmt.Sprintf("-a expects an address, as 10.0.0.1 or [2001:db8::1]: %q", val), 1}
+		}
 		o.Addr = val
 	case 'p':
-		o.Port, err = number(flag, val)
+		o.Port, err = port(flag, val, 1)
 	case 'm':
-		o.MetricsPort, err = number(flag, val)
+		o.MetricsPort, err = port(flag, val, 0)
 	case 'b': // the metrics address: the generator takes and ignores it
 	case 'o':
 		o.Out = val
@@ -114,6 +126,24 @@ func (o *Options) set(flag byte, val string) (err error) {
 		o.Prefix = val
 	}
 	return err
+}
+
+// unbracket takes the brackets off an IPv6 address.
+func unbracket(s string) string {
+	if in, ok := strings.CutPrefix(s, "["); ok && strings.Contains(in, ":") {
+		if in, ok := strings.CutSuffix(in, "]"); ok {
+			return in
+		}
+	}
+	return s
+}
+
+func port(flag byte, s string, least int) (int, error) {
+	n, err := number(flag, s)
+	if err == nil && (n < least || n > maxPort) {
+		err = &FlagError{fmt.Sprintf("-%c expects a port, %d to %d: %s", flag, least, maxPort, s), 1}
+	}
+	return n, err
 }
 
 // number reads digits up to the largest C int.
@@ -143,6 +173,10 @@ Writes cluster-layout.zeek for a cluster on one host.
   -o FILE      write there; - is standard output
   --format F   zeek (default) or json
   -h, --help   this text
+
+Exit codes, as Zeek's generator has them
+  0  the layout is written
+  1  a flag is wrong, or the layout cannot be written; the message says which and why
 `
 }
 

@@ -26,11 +26,14 @@ func Default() Options {
 	return Options{Manager: true, Loggers: 1, Proxies: 1, Workers: "1", Addr: "127.0.0.1", Port: 27760, MetricsPort: 9991, Out: "-", Format: "zeek"}
 }
 
+const maxPort = 65535
+
 // maxNodes bounds what a typing mistake costs.
 const maxNodes = 65536
 
 // Generate returns the layout that the options ask for. The error is a
-// *FlagError. The address is not checked, as Zeek's generator does not; use Validate.
+// *FlagError, also if ports do not suffice. The address is not checked: ParseFlags
+// does, and Validate.
 func Generate(o Options) (*Layout, error) {
 	groups, err := parseWorkers(o.Workers)
 	if err != nil {
@@ -77,6 +80,12 @@ func Generate(o Options) (*Layout, error) {
 		for i := range g.n {
 			add(g.prefix+strconv.Itoa(i+1), Worker, false)
 		}
+	}
+	if port-1 > maxPort {
+		return nil, &FlagError{fmt.Sprintf("-p %d: the last node would listen on port %d; ports end at %d", o.Port, port-1, maxPort), 1}
+	}
+	if metrics-1 > maxPort {
+		return nil, &FlagError{fmt.Sprintf("-m %d: the last node would have metrics port %d; ports end at %d", o.MetricsPort, metrics-1, maxPort), 1}
 	}
 	return l, nil
 }

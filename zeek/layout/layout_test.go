@@ -89,6 +89,17 @@ func TestFlags(t *testing.T) {
 		{"-W eth0:2,,eth1:1", "-W invalid: 'eth0:2,,eth1:1'"},
 		{"-W Eth0:2", "-W invalid: 'Eth0:2'"},
 		{"-W eth0:99999999999", "invalid numeric value for W: 99999999999"},
+		{"-p 99999", "-p expects a port, 1 to 65535: 99999"},
+		{"-p 0", "-p expects a port, 1 to 65535: 0"},
+		{"-m 65536", "-m expects a port, 0 to 65535: 65536"},
+		{"-p 65534", "-p 65534: the last node would listen on port 65536; ports end at 65535"},
+		{"-m 65533 -W 2", "-m 65533: the last node would have metrics port 65537; ports end at 65535"},
+		{"-a sensor", "-a expects an address, as 10.0.0.1 or [2001:db8::1]: \"sensor\""},
+		{"-a 10.0.0", "-a expects an address, as 10.0.0.1 or [2001:db8::1]: \"10.0.0\""},
+		{"-a [10.0.0.1]", "-a expects an address, as 10.0.0.1 or [2001:db8::1]: \"[10.0.0.1]\""},
+		{"-a fe80::1%eth0", "-a expects an address, as 10.0.0.1 or [2001:db8::1]: \"fe80::1%eth0\""},
+		{"-W 2 more", "unexpected argument \"more\": all values follow flags"},
+		{"-W 2 -- -q", "unexpected argument \"-q\": all values follow flags"},
 		{"-W 70000", "more than 65536 nodes"},
 		{"-C /etc/zeek/zeek.conf", "-C: zeek.conf files are not read yet; use -M, -L, -P and -W"},
 	} {
@@ -96,7 +107,7 @@ func TestFlags(t *testing.T) {
 			t.Errorf("%s: exit %d, %q", c.args, code, stderr)
 		}
 	}
-	one, _, _ := run([]string{"-W2", "ignored", "-b", "1.2.3.4", "--", "-q"})
+	one, _, _ := run([]string{"-W2", "-p65533", "-b", "1.2.3.4", "-p27760", "-a127.0.0.1", "--"})
 	two, _, _ := run([]string{"-W", "2"})
 	if one != two || one == "" {
 		t.Errorf("getopt forms differ:\n%s", one)

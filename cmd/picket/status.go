@@ -13,8 +13,10 @@ import (
 )
 
 const statusLong = `Show what each node of a cluster does: process, state, uptime, restarts and why,
-memory (PSS), CPU, packets received and dropped, records produced and written, and
-batches that wait. The numbers come from the nodes' ledgers and from the system,
+memory, CPU, packets received and dropped, records produced and written, and
+batches that wait. MEM is PSS: memory that processes share is divided among them.
+Where the PSS of a node may not be read (it is another user's), the column is RSS,
+says so, and counts shared memory with each. The numbers come from the nodes' ledgers and from the system,
 so they are there also when a node or the supervisor hangs or is dead.
 
 States: waiting, starting, late (not ready in time), ready, hangs (no heartbeat,

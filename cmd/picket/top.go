@@ -20,7 +20,7 @@ import (
 
 const topLong = `Show what each node does, as picket status knows it, once a second on the whole
 terminal: state, packets, drops and records per second, batches that wait, memory
-(PSS), CPU, restarts, and how evenly the workers share the packets. Wide terminals
+(PSS, or RSS where that may not be read), CPU, restarts, and how evenly the workers share the packets. Wide terminals
 show more columns.
 
 Keys: q quits; n s p d r u m c t l sort by a column, again the other way round;

@@ -3,6 +3,7 @@ package status
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -89,20 +90,26 @@ func header(s *Status) []string {
 	if !s.Supervisor.Alive {
 		sup = "no supervisor"
 	}
+	kind, _, sum := memories(s)
+	used := megabytes(sum)
+	if kind == headRSS {
+		used += " " + headRSS
+	}
 	return []string{
 		fmt.Sprintf("%s  %s  up %s  %s  %d of %d nodes ready  %s", s.Cluster, s.Phase,
-			duration(s.Time.Sub(s.Started).Seconds()), sup, s.Totals.Ready, s.Totals.Nodes, megabytes(s.Totals.PSS)),
+			duration(s.Time.Sub(s.Started).Seconds()), sup, s.Totals.Ready, s.Totals.Nodes, used),
 		"",
 	}
 }
 
 func table(s *Status) []string {
-	rows := [][]string{{"NODE", "ROLE", "PID", "STATE", "UP", "RESTARTS", "MEM", "CPU", "PACKETS", "DROPPED", "RECORDS", "WRITTEN", "QUEUE"}}
+	kind, of, sum := memories(s)
+	rows := [][]string{{"NODE", "ROLE", "PID", "STATE", "UP", "RESTARTS", kind, "CPU", "PACKETS", "DROPPED", "RECORDS", "WRITTEN", "QUEUE"}}
 	for _, n := range s.Nodes {
 		row := []string{n.Name, n.Role, "-", n.State, "-", fmt.Sprint(n.Restarts), "-", "-", "", "", "", "", ""}
 		if n.PID != 0 {
 			row[2], row[4] = fmt.Sprint(n.PID), duration(n.Uptime)
-			row[6], row[7] = megabytes(memory(n)), fmt.Sprintf("%.0f%%", n.CPU)
+			row[6], row[7] = megabytes(of(n)), fmt.Sprintf("%.0f%%", n.CPU)
 		}
 		if n.Role == "worker" {
 			row[8], row[9] = fmt.Sprint(n.Received), fmt.Sprint(n.Dropped)
@@ -116,7 +123,7 @@ func table(s *Status) []string {
 		rows = append(rows, row)
 	}
 	t := s.Totals
-	rows = append(rows, []string{"all", "", "", "", "", fmt.Sprint(t.Restarts), megabytes(t.PSS), "",
+	rows = append(rows, []string{"all", "", "", "", "", fmt.Sprint(t.Restarts), megabytes(sum), "",
 		fmt.Sprint(t.Received), fmt.Sprint(t.Dropped), fmt.Sprint(t.Produced), fmt.Sprint(t.Written), fmt.Sprint(t.Queue)})
 	return align(rows)
 }
@@ -183,6 +190,24 @@ func rest(l ledger.Line) string {
 		}
 	}
 	return out
+}
+
+// Heads of the column of memory: PSS, or RSS where PSS may not be read.
+const (
+	headPSS = "MEM"
+	headRSS = "RSS"
+)
+
+// memories says what the column of memory holds: one thing for all nodes, so that
+// its sum means something. The PSS of another user's process may not be read.
+func memories(s *Status) (head string, of func(Node) int64, sum int64) {
+	if !slices.ContainsFunc(s.Nodes, func(n Node) bool { return n.PSS == 0 && n.RSS > 0 }) {
+		return headPSS, func(n Node) int64 { return n.PSS }, s.Totals.PSS
+	}
+	for _, n := range s.Nodes {
+		sum += n.RSS
+	}
+	return headRSS, func(n Node) int64 { return n.RSS }, sum
 }
 
 func memory(n Node) int64 {

@@ -51,6 +51,27 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// Where PSS may not be read, column, sum and header are RSS, and say so.
+func TestTableWithoutPSS(t *testing.T) {
+	s := example()
+	s.Nodes[0].PSS, s.Nodes[0].RSS, s.Nodes[1].RSS, s.Totals.PSS = 0, 20<<20, 31<<20, 10<<20
+	var b bytes.Buffer
+	if err := Table(&b, s); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"lab  up  up 1m30s  supervisor pid 7  2 of 3 nodes ready  51M RSS",
+		"NODE      ROLE    PID  STATE       UP  RESTARTS  RSS  CPU  PACKETS  DROPPED  RECORDS  WRITTEN  QUEUE",
+		"hub       hub       8  ready    1m30s         0  20M   1%",
+		"logger-1  logger    9  ready    1m29s         0  31M   0%                          0     1200      0",
+		"all                                           2  51M        100000        5     1234     1200      3",
+	} {
+		if !strings.Contains(b.String(), line+"\n") {
+			t.Errorf("no line %q in\n%s", line, &b)
+		}
+	}
+}
+
 // On a screen of any size the picture fits, and ends with the hint.
 func TestRenderFits(t *testing.T) {
 	for _, size := range [][2]int{{120, 40}, {80, 24}, {40, 10}, {20, 3}, {1, 1}, {0, 0}, {300, 100}} {

@@ -58,7 +58,7 @@ func runLayout(out, errOut io.Writer, args []string) error {
 		err = replaceFile(o.Out, text)
 	}
 	if err != nil {
-		return fmt.Errorf("layout: write: %w", err)
+		return fmt.Errorf("layout: %w", err) // which names the file
 	}
 	return nil
 }

@@ -54,3 +54,14 @@ func TestLayoutIntoAFile(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
+
+// What cannot be written is named once.
+func TestLayoutOnAFullDisk(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("no /dev/full here")
+	}
+	err := runLayout(os.Stderr, os.Stderr, []string{"-o", "/dev/full"})
+	if exitCode(err) != exitFailure || message(err) != "layout: write /dev/full: no space left on device" {
+		t.Errorf("exit %d, %q", exitCode(err), message(err))
+	}
+}

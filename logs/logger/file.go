@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -153,13 +154,22 @@ func (l *Logger) write(f *file, life ledger.Life, b *record.Batch) error {
 			f.w = nil
 		}
 		led.Abort()
-		return fmt.Errorf("write %s: %w", f.name, err)
+		return writeError(f.name, err)
 	}
 	led.Commit()
 	f.size = after
 	l.written++
 	l.deps.Wrote(Written{Path: b.Path, Records: b.Records, Bytes: len(l.buf)})
 	return nil
+}
+
+// writeError names the file, unless the error does: one of the system knows its path.
+func writeError(name string, err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return err
+	}
+	return fmt.Errorf("write %s: %w", name, err)
 }
 
 // open makes sure that the file is there, cut to what is whole, and has a
@@ -189,7 +199,7 @@ func (l *Logger) open(f *file) error {
 	if f.size == 0 {
 		head := f.format.Header(nil, f.schema, f.opened)
 		if _, err := w.WriteAt(head, 0); err != nil {
-			return errors.Join(fmt.Errorf("write %s: %w", f.name, err), w.Truncate(0), w.Close())
+			return errors.Join(writeError(f.name, err), w.Truncate(0), w.Close())
 		}
 		f.size = int64(len(head))
 		l.deps.Ledger.FileSize(f.ref, f.size)

@@ -3,6 +3,7 @@ package logger
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -354,6 +355,19 @@ func TestGivesUp(t *testing.T) {
 	}
 	if len(b.answers) > 0 {
 		t.Errorf("answered %v for what was not written", b.answers)
+	}
+}
+
+// A file is named once, by us or by the system's error.
+func TestWriteErrorNamesTheFileOnce(t *testing.T) {
+	full := &fs.PathError{Op: "write", Path: "/logs/conn.log", Err: syscall.ENOSPC}
+	for err, want := range map[error]string{
+		full:           "write /logs/conn.log: no space left on device",
+		syscall.ENOSPC: "write conn.log: no space left on device",
+	} {
+		if got := writeError("conn.log", err); got.Error() != want || !errors.Is(got, syscall.ENOSPC) {
+			t.Errorf("%v, want %s", got, want)
+		}
 	}
 }
 

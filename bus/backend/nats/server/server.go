@@ -107,6 +107,11 @@ func start(o Options, opts *natsserver.Options, secret string) (*Server, error) 
 	fail := func(err error) (*Server, error) {
 		return nil, fmt.Errorf("start nats server on %s: %w", net.JoinHostPort(o.Host, strconv.Itoa(o.Port)), err)
 	}
+	// A port that cannot be had is told at once: a server that was begun takes
+	// seconds to end. One that is taken between here and there is found below.
+	if err := free(o.Host, o.Port); err != nil {
+		return fail(err)
+	}
 	ns, err := natsserver.NewServer(opts)
 	if err != nil {
 		return fail(err)
@@ -148,6 +153,15 @@ func start(o Options, opts *natsserver.Options, secret string) (*Server, error) 
 		}
 	}
 	return s, nil
+}
+
+// free says why a port cannot be listened on.
+func free(host string, port int) error {
+	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(max(port, 0))))
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // watch reads the server's own events about clients that left.

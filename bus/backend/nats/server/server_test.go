@@ -78,7 +78,11 @@ func TestSamePortAgain(t *testing.T) {
 	if again.URL() != s.URL() {
 		t.Errorf("%s became %s", s.URL(), again.URL())
 	}
-	_, err := Start(Options{Port: s.Port(), Users: []User{{"a", "b"}}, Ready: 5 * time.Second})
+	begun := time.Now()
+	_, err := Start(Options{Port: s.Port(), Users: []User{{"a", "b"}}, Ready: time.Minute})
+	if took := time.Since(begun); took > 2*time.Second {
+		t.Errorf("it took %v to say that the port is taken", took)
+	}
 	if err == nil || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("a second server on the port: %v", err)
 	}

@@ -318,7 +318,7 @@ func TestDeathHangRestartStop(t *testing.T) {
 	if out, code := m.picket("restart", "logger-1"); code != 0 || !strings.Contains(out, "logger-1 is ready") {
 		t.Errorf("restart: %d %s", code, out)
 	}
-	if out, code := m.picket("restart", "logger-7"); code != exitUsage || !strings.Contains(out, "no such node; there are") {
+	if out, code := m.picket("restart", "logger-7"); code != exitUsage || !strings.Contains(out, "no such node: did you mean logger-1?") {
 		t.Errorf("restart of nobody: %d %s", code, out)
 	}
 	if out, code := m.picket("up", "--read", demo(t)); code != exitFailure || !strings.Contains(out, "another picket up works in this spool") {

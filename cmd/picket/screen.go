@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,23 +25,44 @@ type screen interface {
 	out() io.Writer
 }
 
-func screenFor(w io.Writer, plain bool) screen {
+func screenFor(w, errOut io.Writer, plain bool) screen {
 	if f, ok := w.(*os.File); ok && !plain && term.IsTerminal(int(f.Fd())) {
 		return &terminal{canvas{f}}
 	}
-	return &lines{w: w}
+	return &lines{w: w, errOut: errOut}
 }
 
 // lines prints a line for each thing that happens.
 type lines struct {
-	mu sync.Mutex
-	w  io.Writer
+	mu     sync.Mutex
+	w      io.Writer
+	errOut io.Writer // for what is wrong and stops nothing
 }
 
-func (l *lines) log() *slog.Logger                 { return slog.New(&eventHandler{l}) }
-func (l *lines) run(ctx context.Context, _ string) { <-ctx.Done() }
-func (l *lines) close()                            {}
-func (l *lines) out() io.Writer                    { return l.w }
+func (l *lines) log() *slog.Logger { return slog.New(&eventHandler{l}) }
+func (l *lines) close()            {}
+func (l *lines) out() io.Writer    { return l.w }
+
+// run tells once of each door that does not open, and again if the cause changes.
+func (l *lines) run(ctx context.Context, spool string) {
+	tick := time.NewTicker(repaint)
+	defer tick.Stop()
+	said := map[string]string{}
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		for _, d := range status.ClosedDoors(spool) {
+			if at := d.Node + " " + d.Kind; said[at] != d.Trouble {
+				said[at] = d.Trouble
+				fmt.Fprintln(l.errOut, "picket: "+strings.TrimPrefix(status.Printable(d.String()), "! "))
+			}
+		}
+	}
+}
+
 func (l *lines) line(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

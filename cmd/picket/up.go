@@ -80,7 +80,7 @@ func upCommand() *cobra.Command {
 			if err := preflight(in).failure(); err != nil {
 				return err
 			}
-			return runCluster(in, screenFor(cmd.OutOrStdout(), f.plain))
+			return runCluster(in, screenFor(cmd.OutOrStdout(), cmd.ErrOrStderr(), f.plain))
 		},
 	}
 	f.add(cmd)

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"github.com/picket-nsm/picket/host/supervisor"
 )
 
 // Door is a way in from outside, as the process that holds it tells of it, in a
@@ -113,6 +115,27 @@ func (s *Status) doors(spool string, n Node, b *books) {
 		}
 		s.Doors = append(s.Doors, d)
 	}
+}
+
+// ClosedDoors are the doors of a spool's cluster that do not open, as the processes
+// that hold them tell of it.
+func ClosedDoors(spool string) []Door {
+	st, err := supervisor.LoadState(spool)
+	if err != nil {
+		return nil // not begun yet, or about to be told of by others
+	}
+	var out []Door
+	for _, n := range st.Nodes {
+		if n.Handle.PID == 0 || !alive(n.Handle) {
+			continue
+		}
+		for _, d := range Doors(filepath.Join(spool, n.Name), n.Handle.PID) {
+			if d.Trouble != "" {
+				out = append(out, d)
+			}
+		}
+	}
+	return out
 }
 
 // KindNodeMetrics is a node's own endpoint for metrics.

@@ -19,6 +19,7 @@ import (
 	wire "github.com/picket-nsm/picket/traffic/analyzer/ftp"
 
 	"github.com/picket-nsm/picket/internal/freelist"
+	"github.com/picket-nsm/picket/policy/await"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/value"
@@ -40,9 +41,6 @@ func Default() Config {
 	return Config{Pending: 20, MaxUser: 128, MaxPassword: 128, MaxArg: 4096, MaxReply: 4096, Channels: 100_000}
 }
 
-// patience is for how many seconds a data connection is expected.
-const patience = 300
-
 const (
 	// maxHeld is how many bytes the arguments of a session's commands may hold.
 	// Beyond it they are cut to shortArg.
@@ -60,7 +58,7 @@ type Deps struct {
 	Write func(row []value.Value) // rows in the order of Schema, valid until it returns
 	// Weird takes an oddity that belongs to no connection.
 	Weird func(now packet.Time, name, addl string)
-	Board Board // nil: there are no other workers
+	Board await.Board // nil: there are no other workers
 }
 
 // Log makes the rows of one worker. One goroutine.
@@ -70,7 +68,7 @@ type Log struct {
 	row      []value.Value
 	free     freelist.List[*command]
 	text     []byte
-	expected table
+	expected await.Table[awaited]
 	grids    map[string]*session // by UID: those that asked for GSSAPI
 	shared   map[string]*session // by UID: those that other workers know of
 	told     []byte
@@ -80,7 +78,7 @@ type Log struct {
 // New returns a Log.
 func New(cfg Config, deps Deps) *Log {
 	l := &Log{
-		cfg: cfg, deps: deps, row: make([]value.Value, numColumns), expected: newTable(cfg.Channels),
+		cfg: cfg, deps: deps, row: make([]value.Value, numColumns), expected: await.New[awaited](cfg.Channels),
 		grids: map[string]*session{}, shared: map[string]*session{}, free: freelist.New[*command](maxFree),
 	}
 	if deps.Board != nil {
@@ -267,7 +265,7 @@ func (s *session) End(c analyzer.Conn) {
 func (s *session) expect(c analyzer.Conn, a wire.Address, passive bool) {
 	id := c.ID()
 	e := analyzer.Expectation{
-		Orig: id.Resp, RespP: a.Port, Proto: value.ProtoTCP, Analyzer: wire.DataName, Timeout: patience,
+		Orig: id.Resp, RespP: a.Port, Proto: value.ProtoTCP, Analyzer: wire.DataName, Timeout: await.Patience,
 	}
 	switch {
 	case a.Host.IsValid():
@@ -278,9 +276,9 @@ func (s *session) expect(c analyzer.Conn, a wire.Address, passive bool) {
 	if passive {
 		e.Orig = id.Orig
 	}
-	to := endpoint{e.Resp, e.RespP}
-	if n, ok := s.log.expected.put(to, awaited{s: s, generation: s.generation, used: c.Now()}); !ok {
-		s.log.deps.Weird(c.Now(), "FTP_too_many_expected_data_channels", s.log.number(n))
+	to := await.Endpoint{Host: e.Resp, Port: e.RespP}
+	if !s.log.expected.Put(to, awaited{s: s, generation: s.generation}, c.Now()) {
+		s.log.deps.Weird(c.Now(), "FTP_too_many_expected_data_channels", s.log.number(s.log.expected.Len()))
 		return
 	}
 	s.channel, s.hasChannel = dataChannel{passive, e.Orig, e.Resp, e.RespP}, true

@@ -128,31 +128,6 @@ func TestLastNumber(t *testing.T) {
 	}
 }
 
-// TestManyChannels expects more data connections than may be: they are refused
-// until the old ones are too old.
-func TestManyChannels(t *testing.T) {
-	s := &session{}
-	table := newTable(100)
-	now := packet.Time(1e9)
-	for i := range 200 {
-		if _, ok := table.put(endpoint{port: uint16(i)}, awaited{s: s, used: now}); ok != (i < 100) {
-			t.Fatalf("channel %d: %v", i, ok)
-		}
-	}
-	if _, ok := table.put(endpoint{port: 5}, awaited{s: s, used: now + 5}); !ok {
-		t.Error("one that is there already was refused")
-	}
-	if _, ok := table.get(endpoint{port: 7}, now+299); !ok {
-		t.Error("one was gone early")
-	}
-	if _, ok := table.put(endpoint{port: 1000}, awaited{s: s, used: now + 301}); !ok {
-		t.Error("a new one was refused when the old ones were too old")
-	}
-	if n := len(table.list); n != 3 { // 5, 7, 1000
-		t.Errorf("%d are left, want 3", n)
-	}
-}
-
 // FuzzPath shortens any path; it must not grow, and a second time changes
 // nothing more than the first.
 func FuzzPath(f *testing.F) {

@@ -1,20 +1,10 @@
 package ftp
 
 import (
-	"encoding/binary"
-
+	"github.com/picket-nsm/picket/policy/await"
 	"github.com/picket-nsm/picket/traffic/files"
 	"github.com/picket-nsm/picket/traffic/packet"
 )
-
-// Board tells the logs of other workers what this one knows, and brings what
-// they tell: a data connection may be another worker's than its control
-// connection. What arrives may be anything.
-type Board interface {
-	Alone() bool
-	Tell(kind string, at packet.Time, data []byte)
-	Listen(kind string, read func(at packet.Time, data []byte))
-}
 
 // news is the kind of all that is told: a letter, then what it says.
 const news = "ftp"
@@ -29,21 +19,8 @@ const (
 // maxUID is how long a UID may be that others tell.
 const maxUID = 64
 
-func appendEndpoint(b []byte, e endpoint) []byte {
-	return binary.BigEndian.AppendUint16(append(b, e.host[:]...), e.port)
-}
-
-const endpointLen = 18
-
-func parseEndpoint(b []byte) (e endpoint, rest []byte, ok bool) {
-	if len(b) < endpointLen {
-		return e, nil, false
-	}
-	return endpoint{packet.Addr(b[:16]), binary.BigEndian.Uint16(b[16:])}, b[endpointLen:], true
-}
-
 // tellExpected tells of a data connection of s.
-func (l *Log) tellExpected(s *session, e endpoint, now packet.Time) {
+func (l *Log) tellExpected(s *session, e await.Endpoint, now packet.Time) {
 	if l.deps.Board == nil || l.deps.Board.Alone() {
 		return
 	}
@@ -51,13 +28,13 @@ func (l *Log) tellExpected(s *session, e endpoint, now packet.Time) {
 		s.shared = true
 		l.shared[string(s.UID())] = s
 	}
-	l.told = append(appendEndpoint(append(l.told[:0], newsExpected), e), s.UID()...)
+	l.told = append(e.Append(append(l.told[:0], newsExpected)), s.UID()...)
 	l.deps.Board.Tell(news, now, l.told)
 }
 
-func (l *Log) tellOver(e endpoint, now packet.Time) {
+func (l *Log) tellOver(e await.Endpoint, now packet.Time) {
 	if l.deps.Board != nil {
-		l.told = appendEndpoint(append(l.told[:0], newsOver), e)
+		l.told = e.Append(append(l.told[:0], newsOver))
 		l.deps.Board.Tell(news, now, l.told)
 	}
 }
@@ -83,12 +60,12 @@ func (l *Log) hear(at packet.Time, b []byte) {
 	letter, b := b[0], b[1:]
 	switch letter {
 	case newsExpected:
-		if e, uid, ok := parseEndpoint(b); ok && len(uid) <= maxUID {
-			l.expected.put(e, awaited{uid: string(uid), used: at})
+		if e, uid, ok := await.ParseEndpoint(b); ok && len(uid) <= maxUID {
+			l.expected.Put(e, awaited{uid: string(uid)}, at)
 		}
 	case newsOver:
-		if e, _, ok := parseEndpoint(b); ok {
-			delete(l.expected.list, e)
+		if e, _, ok := await.ParseEndpoint(b); ok {
+			l.expected.Forget(e)
 		}
 	case newsFile:
 		if len(b) < files.IDSize {

@@ -76,7 +76,7 @@ func TestAcrossWorkers(t *testing.T) {
 	if len(rows) != 2 || rows[0] != "PASV  " || !strings.HasPrefix(rows[1], "RETR text/x-shellscript F") {
 		t.Errorf("rows %q", rows)
 	}
-	if len(a.expected.list)+len(b.expected.list)+len(a.shared) != 0 {
+	if a.expected.Len()+b.expected.Len()+len(a.shared) != 0 {
 		t.Error("something is left")
 	}
 }

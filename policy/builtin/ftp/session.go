@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 
+	"github.com/picket-nsm/picket/policy/await"
 	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/ftp"
@@ -73,7 +74,7 @@ func (s *session) begin(c analyzer.Conn) {
 	s.unknown.name = append(s.unknown.name[:0], "<unknown>"...)
 	s.addPending(c, []byte("<init>"), nil)
 	if x, ok := c.(analyzer.Expecter); ok && s.log.deps.Board != nil && !s.log.deps.Board.Alone() {
-		x.Expect(analyzer.Expectation{Timeout: patience}) // data connections may follow
+		x.Expect(analyzer.Expectation{Timeout: await.Patience}) // data connections may follow
 	}
 }
 

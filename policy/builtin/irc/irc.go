@@ -14,6 +14,7 @@ package irc
 
 import (
 	"github.com/picket-nsm/picket/internal/freelist"
+	"github.com/picket-nsm/picket/policy/await"
 	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/irc"
@@ -29,9 +30,6 @@ type Config struct {
 
 // Default returns the settings of Zeek's default scripts.
 func Default() Config { return Config{Transfers: 5000} }
-
-// patience is how many seconds a direct connection is waited for.
-const patience = 300
 
 // maxFree is how many finished sessions are kept for reuse.
 const maxFree = 512
@@ -73,16 +71,16 @@ type Log struct {
 	row      [numColumns]value.Value
 	text     []byte
 	free     freelist.List[*info]
-	expected table
-	board    Board
+	expected await.Table[awaited]
+	board    await.Board
 	told     []byte
 }
 
 // New returns a Log that hands its rows to write, in the order of Schema. A row
 // and its strings are valid until write returns. board may be nil: there are no
 // other workers.
-func New(cfg Config, write func(row []value.Value), board Board) *Log {
-	l := &Log{cfg: cfg, write: write, free: freelist.New[*info](maxFree), expected: table{list: map[endpoint]awaited{}}, board: board}
+func New(cfg Config, write func(row []value.Value), board await.Board) *Log {
+	l := &Log{cfg: cfg, write: write, free: freelist.New[*info](maxFree), expected: await.New[awaited](cfg.Transfers), board: board}
 	if board != nil {
 		board.Listen(news, l.hear)
 	}
@@ -180,17 +178,17 @@ func (s *session) DCC(c analyzer.Conn, d *wire.DCC) {
 	if string(d.Type) != "SEND" {
 		return
 	}
-	e := endpoint{d.Addr, d.Port}
-	if !s.log.expected.room(s.log.cfg.Transfers, c.Now()) {
+	e := await.Endpoint{Host: d.Addr, Port: d.Port}
+	if s.log.expected.Full(c.Now()) { // then no offer counts, even of what is awaited there already
 		c.Weird("irc_max_dcc_expected_transfers_exceeded", "", "")
 		return
 	}
 	i.fileName.Put(d.Argument)
 	i.fileSize, i.hasSize, i.shared = d.Size, true, true
-	s.log.expected.list[e] = awaited{i: i, used: c.Now()}
+	s.log.expected.Put(e, awaited{i: i}, c.Now())
 	s.log.tell(newsExpected, e, c.Now(), d.Argument)
 	if x, ok := c.(analyzer.Expecter); ok {
-		x.Expect(analyzer.Expectation{Resp: d.Addr, RespP: d.Port, Proto: value.ProtoTCP, Analyzer: wire.DataName, Timeout: patience})
+		x.Expect(analyzer.Expectation{Resp: d.Addr, RespP: d.Port, Proto: value.ProtoTCP, Analyzer: wire.DataName, Timeout: await.Patience})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/picket-nsm/picket/internal/testenv"
+	"github.com/picket-nsm/picket/policy/await"
 	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
@@ -49,7 +50,7 @@ type ending struct {
 
 func (e ending) End(c analyzer.Conn) {
 	e.Handler.End(c)
-	clear(e.log.expected.list)
+	e.log.expected = await.New[awaited](e.log.cfg.Transfers)
 }
 
 func harness(limit int) analyzertest.Harness {
@@ -134,8 +135,8 @@ func TestTransfer(t *testing.T) {
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if len(log.expected.list) != 0 {
-		t.Errorf("%d are still expected", len(log.expected.list))
+	if log.expected.Len() != 0 {
+		t.Errorf("%d are still expected", log.expected.Len())
 	}
 }
 
@@ -178,8 +179,8 @@ func TestAcrossWorkers(t *testing.T) {
 	if len(rows) != 2 || rows[1] != want {
 		t.Errorf("rows %q, want %s", rows, want)
 	}
-	if !slices.Contains(all, "confirm irc-dcc-data") || len(a.expected.list)+len(b.expected.list) != 0 {
-		t.Errorf("%q, %d and %d are expected", all, len(a.expected.list), len(b.expected.list))
+	if !slices.Contains(all, "confirm irc-dcc-data") || a.expected.Len()+b.expected.Len() != 0 {
+		t.Errorf("%q, %d and %d are expected", all, a.expected.Len(), b.expected.Len())
 	}
 }
 
@@ -197,7 +198,7 @@ func FuzzHear(f *testing.F) {
 	f.Add([]byte("f\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x000123456789ab"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l := New(Default(), func([]value.Value) {}, nil)
-		l.expected.list[endpoint{}] = awaited{i: &info{log: l}, used: 1}
+		l.expected.Put(await.Endpoint{}, awaited{i: &info{log: l}}, 1)
 		l.hear(1, b)
 	})
 }
@@ -212,13 +213,13 @@ func TestManyOffers(t *testing.T) {
 	for i := range 300 {
 		a.Deliver(c, true, fmt.Appendf(nil, "PRIVMSG b :DCC SEND f 1 %d 1\r\n", i+1))
 	}
-	if n := len(log.expected.list); n != 100 {
+	if n := log.expected.Len(); n != 100 {
 		t.Errorf("%d are expected", n)
 	}
 	if all[len(all)-1] != "weird irc_max_dcc_expected_transfers_exceeded" {
 		t.Error(all[len(all)-1])
 	}
-	if !log.expected.room(100, c.Now()+patience) {
+	if log.expected.Full(c.Now() + await.Patience) {
 		t.Error("old ones are not forgotten")
 	}
 }

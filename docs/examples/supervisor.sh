@@ -17,6 +17,9 @@ PROXIES=${PICKET_PROXIES:-2}
 LOGGERS=${PICKET_LOGGERS:-1}
 SPOOL_DIR=${PICKET_SPOOL_DIR:-$(pwd)/spool}
 PORT=${PICKET_PORT:-4222}
+# Each process works in a folder of its own, where a relative path means another file.
+[ -z "$READ" ] || READ=$(realpath "$READ")
+SPOOL_DIR=$(realpath -m "$SPOOL_DIR")
 
 # Whoever wants to join the cluster must know this password.
 PICKET_BUS_TOKEN=${PICKET_BUS_TOKEN:-$(head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n')}
@@ -80,5 +83,12 @@ for i in $(seq 1 "$WORKERS"); do
 done
 
 # Workers that read a capture end by themselves; others when they are stopped.
-for name in $workers; do wait "${pids[$name]}" || echo "$name ended with exit code $?; see $SPOOL_DIR/$name/stderr.log" >&2; done
+failed=0
+for name in $workers; do
+  wait "${pids[$name]}" || {
+    echo "$name ended with exit code $?; see $SPOOL_DIR/$name/stderr.log" >&2
+    failed=1
+  }
+done
 stop_all
+exit $failed

@@ -11,7 +11,8 @@ cd "$work"
 # A port that nobody listens on.
 port=4222
 while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
-PICKET="$work/picket" PICKET_READ="$root/docs/demo.pcap" PICKET_PORT=$port PICKET_WORKERS=3 timeout 600 "$root/docs/examples/supervisor.sh"
+cp "$root/docs/demo.pcap" "$work/trace.pcap"
+PICKET="$work/picket" PICKET_READ=trace.pcap PICKET_PORT=$port PICKET_WORKERS=3 timeout 600 "$root/docs/examples/supervisor.sh"
 "$work/picket" read --no-checksums -o "$work/read" "$root/docs/demo.pcap" >/dev/null 2>&1
 # Rows without their UIDs, which are by chance here.
 rows() { grep -v '^#' "$1" | cut -f1,3-6 | sort; }

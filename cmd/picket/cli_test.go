@@ -65,6 +65,7 @@ func TestMistakesOfTheCommandLine(t *testing.T) {
 		{"--vershon", exitUsage, "unknown flag: --vershon: did you mean --version?"},
 		{"read --jsn x.pcap", exitUsage, "read: unknown flag: --jsn: did you mean --json?"},
 		{"events sub --tokenfile x /", exitUsage, "events sub: unknown flag: --tokenfile: did you mean --token-file?"},
+		{"events pub /x My::x 1 --ca ca.pem", exitUsage, "events pub: --ca: flags come before the topic; an argument with this text is string:--ca"},
 		{"read -W x a.pcap", exitUsage, `read: --workers "x": want a whole number`},
 		{"read --pace 5 a.pcap", exitUsage, `read: --pace "5": want a duration, as 500ms, 10s or 5m`},
 		{"read --memory 5 a.pcap", exitUsage, `read: --memory: "5" is no size; write it as 512KiB`},

@@ -51,9 +51,17 @@ func eventsPubCommand(s *server) *cobra.Command {
 		Short:   "Publish an event",
 		Long:    eventsPubLong,
 		Example: eventsPubExample,
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 {
 				return usagef("events pub: want a topic, the name of an event, and its arguments")
+			}
+			for _, a := range args[2:] {
+				// A token or an authority would leave as an argument, without a word.
+				name, isFlag := strings.CutPrefix(a, "--")
+				name, _, _ = strings.Cut(name, "=")
+				if isFlag && cmd.Flags().Lookup(name) != nil {
+					return usagef("events pub: %s: flags come before the topic; an argument with this text is string:%s", a, a)
+				}
 			}
 			return nil
 		},

@@ -11,7 +11,7 @@ import { Drawer } from "./drawer.js";
 import { Search } from "./search.js";
 
 const SPAN = 600;
-let frame = null, heard = 0, why = "";
+let frame = null, heard = 0, why = "", asked = false;
 
 // What the charts draw: lists by name, trimmed to ten minutes.
 const past = { time: [], data: { pps: [], dps: [], rps: [], queue: [], pss: [], cpu: [] }, logs: {} };
@@ -196,13 +196,15 @@ const feed = stream({
     if (m.error) { why = m.error; return; }
     heard = Date.now();
     why = "";
+    asked = false;
     if (m.history) history(m.history);
     else draw(m);
     live();
   },
   down(e) {
     why = e.message;
-    if (e.status === 401 && !$("token").open) askToken(token() ? e.message : "Reading needs a token here, of somebody with the role read or operate.", null);
+    // Once: who closes the dialog is not asked again and again.
+    if (e.status === 401 && !asked && !$("token").open) askToken(e.token ? e.message : "Reading needs a token here, of somebody with the role read or operate.", null);
     live();
   },
 });
@@ -222,6 +224,8 @@ setInterval(live, 1000);
 let after = null;
 function askToken(say, then) {
   after = then;
+  asked = true;
+  tokenHeld();
   text($("token-why"), say || "Restarting a node needs the token of somebody with the role operate. It is kept in this tab only, until you close it.");
   $("token-text").value = "";
   attr($("token-forget"), "hidden", !token());
@@ -235,10 +239,11 @@ $("token").addEventListener("close", () => {
   $("token-text").value = "";
   $("token").returnValue = "";
   if (how === "forget") setToken("");
-  if (how === "use" && t) { setToken(t); feed.again(); if (after) after(); }
-  text($("token-open"), token() ? "Token ✓" : "Token");
+  if (how === "use" && t) { setToken(t); asked = false; feed.again(); if (after) after(); }
+  tokenHeld();
 });
-text($("token-open"), token() ? "Token ✓" : "Token");
+function tokenHeld() { text($("token-open"), token() ? "Token ✓" : "Token"); }
+tokenHeld();
 
 // Colours.
 const THEMES = ["auto", "light", "dark"];

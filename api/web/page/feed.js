@@ -11,23 +11,24 @@ export function setToken(t) {
   try { if (t) sessionStorage.setItem(KEY, t); else sessionStorage.removeItem(KEY); } catch { /* a browser that keeps nothing */ }
 }
 
-function headers(more) {
-  const h = { ...more };
-  if (token()) h.Authorization = "Bearer " + token();
-  return h;
+// call fetches path with the token, and throws an Error with what the hub said, its
+// status, and whether it had a token. A token that nobody knows is forgotten: what
+// is open to all is seen without one.
+async function call(path, options) {
+  const t = token(), headers = { ...(options && options.headers) };
+  if (t) headers.Authorization = "Bearer " + t;
+  const r = await fetch(path, { ...options, headers, cache: "no-store" });
+  if (r.ok) return r;
+  if (r.status === 401 && t && t === token()) setToken("");
+  let why = "the hub answers " + r.status;
+  try { why = (await r.json()).error || why; } catch { /* no JSON: the status has to do */ }
+  throw Object.assign(new Error(why), { status: r.status, token: !!t });
 }
 
-// ask gets JSON, or throws an Error with what the hub said and its status.
+// ask gets JSON, or throws what call does.
 export async function ask(path, options) {
-  const r = await fetch(path, { ...options, headers: headers(options && options.headers), cache: "no-store" });
-  let body = {};
-  try { body = await r.json(); } catch { /* no JSON: the status has to do */ }
-  if (!r.ok) {
-    const e = new Error(body.error || "the hub answers " + r.status);
-    e.status = r.status;
-    throw e;
-  }
-  return body;
+  const r = await call(path, options);
+  try { return await r.json(); } catch { return {}; }
 }
 
 export function post(path, body) {
@@ -42,14 +43,7 @@ export function stream(on) {
   let fails = 0, stop = null;
   async function once() {
     stop = new AbortController();
-    const r = await fetch("api/feed", { headers: headers(), cache: "no-store", signal: stop.signal });
-    if (!r.ok) {
-      let why = "the hub answers " + r.status;
-      try { why = (await r.json()).error || why; } catch { /* no JSON */ }
-      const e = new Error(why);
-      e.status = r.status;
-      throw e;
-    }
+    const r = await call("api/feed", { signal: stop.signal });
     const reader = r.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (;;) {

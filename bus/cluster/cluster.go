@@ -124,7 +124,7 @@ type Cluster struct {
 		sync.Mutex
 		topics map[string]*outgoing
 		last   *outgoing            // of the last event, which often is the next one's too
-		heads  map[string]*outgoing // published to since the last announcement
+		heads  map[string]*outgoing // whose numbers the next announcements tell
 		event  event.Event
 		meta   []event.Meta
 		buf    []byte
@@ -154,7 +154,7 @@ type outgoing struct {
 	topic string
 	seq   uint64 // number of the last event
 	tally *tally
-	ahead bool // is in heads
+	tell  int // announcements that still have to tell seq; it is in heads until 0
 }
 
 // New returns the cluster as seen by a node that is not yet part of it: Run
@@ -307,10 +307,10 @@ func (c *Cluster) Publish(t string, e event.Event) error {
 		return fmt.Errorf("cluster: publish %s: %w", e.Name, err)
 	}
 	to.seq++
-	if !to.ahead {
-		to.ahead = true
+	if to.tell == 0 && to.topic != PresenceTopic {
 		p.heads[to.topic] = to
 	}
+	to.tell = headTold
 	c.metrics.produced.Add(1)
 	return nil
 }

@@ -18,8 +18,8 @@ import (
 // Presence (architecture, decision 8). Events on the topic picket.presence:
 //
 //	Picket::here(name, id, role, subscriptions, heads, next)    again and again;
-//	    heads is topic, number, topic, number ... of what was published since the
-//	    last one, next the time until the next one at the latest
+//	    heads is topic, number, topic, number ... of what was published lately
+//	    (headTold), next the time until the next one at the latest
 //	Picket::goodbye(name, id)    in the end, or by the hub when a connection ended
 //
 // What changes is told at once: a newcomer, an end, subscriptions. What is said only
@@ -55,6 +55,10 @@ const (
 	maxNodes = 4096
 	maxHeads = 256 // in one announcement; the others follow with the next ones
 )
+
+// headTold is how many announcements tell the last number of a topic: whoever
+// loses the end of a burst may well lose the announcements behind it, too.
+const headTold = 16
 
 // changeDelay is how long after a change of our subscriptions the others hear of it.
 const changeDelay = 20 * time.Millisecond
@@ -280,18 +284,26 @@ func (c *Cluster) here(heads []value.Value) (e event.Event, turns int) {
 func (c *Cluster) announce() int {
 	c.pub.Lock()
 	var heads []value.Value
+	var told []*outgoing
 	for t, n := range c.pub.heads {
-		if t != PresenceTopic && len(heads) < 2*maxHeads {
-			heads = append(heads, value.String(t), value.Count(n.seq))
+		if len(told) == maxHeads {
+			break
 		}
-		if t == PresenceTopic || len(heads) < 2*maxHeads {
-			delete(c.pub.heads, t)
-			n.ahead = false
-		}
+		heads = append(heads, value.String(t), value.Count(n.seq))
+		told = append(told, n)
 	}
 	c.pub.Unlock()
 	e, turns := c.here(heads)
-	_ = c.Publish(PresenceTopic, e) // counted
+	if c.Publish(PresenceTopic, e) != nil { // counted
+		return turns
+	}
+	c.pub.Lock()
+	for _, n := range told {
+		if n.tell--; n.tell == 0 && c.pub.heads[n.topic] == n {
+			delete(c.pub.heads, n.topic)
+		}
+	}
+	c.pub.Unlock()
 	return turns
 }
 

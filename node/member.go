@@ -47,7 +47,7 @@ func (n *node) newCluster(role layout.Role) error {
 			n.cluster = cluster.New(
 				cluster.Config{Name: n.spec.Name, ID: n.id, Role: role, RoleOf: n.roleOf, Pools: n.pools()},
 				cluster.Deps{
-					Events: n.bus, Codec: c, Now: n.deps.Now, Books: n.books,
+					Events: n.bus, Codec: c, Books: n.books,
 					Status:   n.bus.Status,
 					NodeUp:   func(x cluster.Node) { n.changed(x, true) },
 					NodeDown: func(x cluster.Node) { n.changed(x, false) },

@@ -38,7 +38,7 @@ type Config struct {
 	// real Zeek's; nil: nothing.
 	RoleOf func(name string) layout.Role
 	// Pools are the names of the layout's nodes by role, this one among them, for
-	// PublishRR and PublishHRW; nil: there are none.
+	// PublishRR and PublishHRW, and for Turns before all are up; nil: there are none.
 	Pools map[layout.Role][]string
 
 	// Announce is how often it says that it is there, more seldom with many nodes of its
@@ -52,7 +52,6 @@ type Deps struct {
 	Events backend.Events
 	Codec  codec.Codec   // what this node publishes in
 	Also   []codec.Codec // what it understands besides
-	Now    func() time.Time
 	// Declared are the events whose parameters are known. Those that are in it are
 	// checked against it, what we publish and what arrives: so receivers that insist on
 	// types, as real Zeek does, take ours, and handlers need not look. nil: none are.

@@ -69,7 +69,7 @@ func startWith(t *testing.T, d backend.Driver, cfg Config, more func(*Deps)) *si
 		}
 	}
 	deps := Deps{
-		Events: s.driver, Codec: brokerbin.New(), Also: nil, Now: time.Now,
+		Events: s.driver, Codec: brokerbin.New(), Also: nil,
 		Status: d.Status,
 		NodeUp: note("up"), NodeDown: note("down"),
 	}
@@ -446,7 +446,7 @@ func BenchmarkWorkerToWorker(b *testing.B) {
 	rx, tx := bus.Endpoint("rx"), bus.Endpoint("tx")
 	got := make(chan struct{}, 1)
 	left := b.N
-	r := New(Config{Name: "worker-1", ID: "rx"}, Deps{Events: rx, Codec: brokerbin.New(), Now: time.Now})
+	r := New(Config{Name: "worker-1", ID: "rx"}, Deps{Events: rx, Codec: brokerbin.New()})
 	if err := r.Subscribe(topic.Node("worker-1"), "E", func(Event) {
 		if left--; left == 0 {
 			got <- struct{}{}
@@ -457,7 +457,7 @@ func BenchmarkWorkerToWorker(b *testing.B) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- rx.Run(ctx) }()
-	w := New(Config{Name: "worker-2", ID: "tx"}, Deps{Events: tx, Codec: brokerbin.New(), Now: time.Now})
+	w := New(Config{Name: "worker-2", ID: "tx"}, Deps{Events: tx, Codec: brokerbin.New()})
 	e := event.New("E", value.String("some text of an event"), value.Count(42), value.Time(1.7e9))
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -494,7 +494,7 @@ func TestAnotherCodec(t *testing.T) {
 			var mu sync.Mutex
 			var strangers []string
 			up := func(name, id string, json bool) chan error {
-				deps := Deps{Codec: brokerbin.New(), Events: connect(id), Now: time.Now, Stranger: func(id, codec string) {
+				deps := Deps{Codec: brokerbin.New(), Events: connect(id), Stranger: func(id, codec string) {
 					mu.Lock()
 					defer mu.Unlock()
 					strangers = append(strangers, name+": "+id+" "+codec)
@@ -551,7 +551,7 @@ func TestAnotherCodec(t *testing.T) {
 
 // TestWant: what a door's clients want is announced until the last has left.
 func TestWant(t *testing.T) {
-	c := New(Config{Name: "a", ID: "a1"}, Deps{Events: mem.NewBus(mem.Config{}).Endpoint("a1"), Codec: brokerbin.New(), Now: time.Now})
+	c := New(Config{Name: "a", ID: "a1"}, Deps{Events: mem.NewBus(mem.Config{}).Endpoint("a1"), Codec: brokerbin.New()})
 	if err := c.Subscribe("b/", "", nil); err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/picket-nsm/picket/bus/backend/mem"
 	"github.com/picket-nsm/picket/bus/cluster"
@@ -33,7 +32,7 @@ func Example() {
 		id := cluster.NodeID("mem", name, "localhost", 1, name)
 		driver := bus.Endpoint(id)
 		node := cluster.New(cluster.Config{Name: name, ID: id, Role: role},
-			cluster.Deps{Events: driver, Codec: brokerbin.New(), Declared: events, Now: time.Now})
+			cluster.Deps{Events: driver, Codec: brokerbin.New(), Declared: events})
 		running.Go(func() { must(driver.Run(ctx)) })
 		running.Go(func() { must(node.Run(ctx)) })
 		return node

@@ -3,7 +3,8 @@ package cluster
 import "time"
 
 // heardPerTurn bounds what a node hears of the nodes of one role: they announce
-// themselves that often in each turn (Config.Announce, a second), all together.
+// themselves that often in each turn (Config.Announce, a second), all together. It
+// also bounds how many newcomers a node answers in a turn.
 const heardPerTurn = 16
 
 // missed is how many announcements in a row must not come before a node is down.

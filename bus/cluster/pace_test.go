@@ -173,7 +173,7 @@ func bound(t *testing.T, size int) {
 
 // TestPromises: nobody has us wait for ever.
 func TestPromises(t *testing.T) {
-	c := New(Config{Name: "a", ID: "a"}, Deps{Events: mem.NewBus(mem.Config{}).Endpoint("a"), Codec: brokerbin.New(), Now: time.Now})
+	c := New(Config{Name: "a", ID: "a"}, Deps{Events: mem.NewBus(mem.Config{}).Endpoint("a"), Codec: brokerbin.New()})
 	longest := maxTurns * time.Second
 	for _, x := range []struct {
 		said value.Value

@@ -65,12 +65,14 @@ const changeDelay = 20 * time.Millisecond
 
 type presence struct {
 	mu    sync.Mutex
+	turn  int              // of ours so far, by which the silence of others is measured
+	spare int              // answers to newcomers that are left in this turn
 	nodes map[string]*peer // by name
 	told  map[string]told  // by name: what the callbacks know
 	wake  chan struct{}
 	dirty chan struct{} // our subscriptions changed: announce soon
 	// A node that said goodbye may have an announcement still on its way.
-	left map[string]time.Time // by id
+	left map[string]int // by id: the turn
 
 	again      bool   // somebody may believe that we are gone: announce in the next turn
 	reconnects uint64 // of the backend, so far
@@ -83,7 +85,7 @@ type presence struct {
 type peer struct {
 	Node
 	subscriptions []string
-	seen          time.Time
+	seen          int           // turn of ours in which it was heard last
 	quiet         time.Duration // silence after which it is down
 	bus           bool          // the bus says that it is there
 	spoke         bool          // it announces itself, so its silence means something
@@ -95,8 +97,8 @@ type told struct {
 }
 
 func (p *presence) init() {
-	p.nodes, p.told, p.left = map[string]*peer{}, map[string]told{}, map[string]time.Time{}
-	p.strange = map[string]string{}
+	p.nodes, p.told, p.left = map[string]*peer{}, map[string]told{}, map[string]int{}
+	p.strange, p.spare = map[string]string{}, heardPerTurn
 	p.wake, p.dirty = make(chan struct{}, 1), make(chan struct{}, 1)
 }
 
@@ -164,7 +166,7 @@ func (c *Cluster) heard(m backend.Message, e event.Event) {
 		return ""
 	}
 	name, id := str(0), str(1)
-	p, now := &c.presence, c.deps.Now()
+	p := &c.presence
 	switch {
 	case name == "" || id == "":
 	case id == c.cfg.ID:
@@ -182,7 +184,7 @@ func (c *Cluster) heard(m backend.Message, e event.Event) {
 			if len(p.left) >= maxNodes {
 				clear(p.left)
 			}
-			p.left[id] = now
+			p.left[id] = p.turn
 		}
 		p.mu.Unlock()
 		p.stir()
@@ -210,14 +212,19 @@ func (c *Cluster) heard(m backend.Message, e event.Event) {
 			if c.deps.Wants != nil && !slices.Equal(n.subscriptions, subs) {
 				p.stir()
 			}
-			n.seen, n.subscriptions, n.spoke, n.Role = now, subs, true, role
+			n.seen, n.subscriptions, n.spoke, n.Role = p.turn, subs, true, role
 			n.quiet = patience(c.cfg.Down, c.promised(e.Args[5]))
+		}
+		// It does not know us either: do not let it wait for our turn. Of a crowd of
+		// newcomers the rest has to, so that N of them do not make N² answers at once.
+		answers := fresh && m.Topic == PresenceTopic && p.spare > 0
+		if answers {
+			p.spare--
 		}
 		p.mu.Unlock()
 		if fresh {
 			p.stir()
-			if m.Topic == PresenceTopic {
-				// It does not know us either: do not let it wait a second.
+			if answers {
 				answer, _ := c.here(nil)
 				_ = c.Publish(topic.NodeID(id), answer) // counted; the next announcement comes anyway
 			}
@@ -230,7 +237,7 @@ func (c *Cluster) discovered(b backend.Peer, up bool) {
 	if b.ID == c.cfg.ID || b.Name == "" {
 		return
 	}
-	p, now := &c.presence, c.deps.Now()
+	p := &c.presence
 	p.mu.Lock()
 	n := p.nodes[b.Name]
 	switch {
@@ -245,7 +252,7 @@ func (c *Cluster) discovered(b backend.Peer, up bool) {
 		if c.cfg.RoleOf != nil {
 			role = c.cfg.RoleOf(b.Name)
 		}
-		p.nodes[b.Name] = &peer{Node: Node{Name: b.Name, ID: b.ID, Role: role}, seen: now, bus: true}
+		p.nodes[b.Name] = &peer{Node: Node{Name: b.Name, ID: b.ID, Role: role}, seen: p.turn, bus: true}
 	}
 	p.mu.Unlock()
 	p.stir()
@@ -261,7 +268,8 @@ func (c *Cluster) promised(v value.Value) time.Duration {
 }
 
 // Turns is after how many turns a node of a role announces itself, of which there
-// are so many more than those that are known to announce themselves.
+// are so many more than those that are known to announce themselves, and at least as
+// many as the layout names: they are about to come.
 func (c *Cluster) Turns(role layout.Role, more int) int {
 	c.presence.mu.Lock()
 	defer c.presence.mu.Unlock()
@@ -270,7 +278,7 @@ func (c *Cluster) Turns(role layout.Role, more int) int {
 			more++
 		}
 	}
-	return Turns(more)
+	return Turns(max(more, len(c.cfg.Pools[role])))
 }
 
 // here makes this node's announcement, and promises the next one.
@@ -333,7 +341,6 @@ func (c *Cluster) present(ctx context.Context) error {
 	tick := time.NewTicker(c.cfg.Announce)
 	defer tick.Stop()
 	var soon <-chan time.Time
-	watched := c.deps.Now()
 	alone := time.After(c.cfg.Down)
 	for {
 		select {
@@ -361,9 +368,8 @@ func (c *Cluster) present(ctx context.Context) error {
 			if pace.Due(c.cfg.ID, c.Turns(c.cfg.Role, 1)) {
 				pace.Said(c.announce())
 			}
-			now := c.deps.Now()
-			c.silence(now, now.Sub(watched))
-			watched = now
+			c.silence()
+			tick.Reset(c.cfg.Announce) // turns missed without a processor are no turns
 		}
 		c.tell()
 	}
@@ -384,24 +390,28 @@ func (c *Cluster) missing() bool {
 	return again
 }
 
-// silence takes nodes off that were not heard of. If we were asleep or cut off
-// ourselves, the others get their time again.
-func (c *Cluster) silence(now time.Time, since time.Duration) {
+// silence begins a turn and takes nodes off that were not heard of. Silence is as many
+// turns as we had ourselves: while we were asleep, starved or cut off we did not listen,
+// and what was said then may be still to be read.
+func (c *Cluster) silence() {
 	p := &c.presence
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	deaf := since > c.cfg.Announce+c.cfg.Down/2 || c.deps.Status != nil && !c.deps.Status().Connected
+	p.turn++
+	p.spare = heardPerTurn
+	since := func(turn int) time.Duration { return time.Duration(p.turn-turn) * c.cfg.Announce }
+	deaf := c.deps.Status != nil && !c.deps.Status().Connected
 	for name, n := range p.nodes {
 		switch {
 		case deaf:
-			n.seen = now
+			n.seen = p.turn
 		case n.bus && !n.spoke:
-		case now.Sub(n.seen) > max(n.quiet, c.cfg.Down):
+		case since(n.seen) > max(n.quiet, c.cfg.Down):
 			delete(p.nodes, name)
 		}
 	}
 	for id, at := range p.left {
-		if now.Sub(at) > 10*c.cfg.Down {
+		if since(at) > 10*c.cfg.Down {
 			delete(p.left, id)
 		}
 	}

@@ -49,7 +49,7 @@ func run(t testing.TB, runs ...func(context.Context) error) running {
 }
 
 func join(t testing.TB, d backend.Driver, name, id string, role layout.Role) *cluster.Cluster {
-	c := cluster.New(cluster.Config{Name: name, ID: id, Role: role}, cluster.Deps{Events: d, Codec: brokerbin.New(), Now: time.Now})
+	c := cluster.New(cluster.Config{Name: name, ID: id, Role: role}, cluster.Deps{Events: d, Codec: brokerbin.New()})
 	run(t, d.Run)
 	run(t, c.Run)
 	return c
@@ -164,7 +164,7 @@ func proxy(name, dir, url string) error {
 	if err != nil {
 		return err
 	}
-	c := cluster.New(cluster.Config{Name: name, ID: id, Role: layout.Proxy}, cluster.Deps{Events: d, Codec: brokerbin.New(), Now: time.Now})
+	c := cluster.New(cluster.Config{Name: name, ID: id, Role: layout.Proxy}, cluster.Deps{Events: d, Codec: brokerbin.New()})
 	o, err := state.NewOwner(state.OwnerConfig{Name: name, Dir: dir}, c)
 	if err != nil {
 		return err

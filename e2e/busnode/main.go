@@ -178,7 +178,7 @@ func newNode(url, name string, books cluster.Books) (*node, error) {
 	}
 	n := &node{bus: bus}
 	n.Cluster = cluster.New(cluster.Config{Name: name, ID: id, Role: role, RoleOf: func(string) layout.Role { return role }}, cluster.Deps{
-		Events: bus, Codec: brokerbin.New(), Now: time.Now, Books: books, Status: bus.Status,
+		Events: bus, Codec: brokerbin.New(), Books: books, Status: bus.Status,
 	})
 	return n, nil
 }

@@ -161,7 +161,7 @@ func New(cfg Config, deps Deps) (*Bridge, error) {
 		return nil, errors.New("bridge: this backend cannot publish for others")
 	}
 	b.members = cluster.New(cluster.Config{Name: cfg.ID, ID: cfg.ID, Role: layout.None}, cluster.Deps{
-		Events: member{b}, Codec: deps.Codec, Now: deps.Now, Status: b.bus.Status,
+		Events: member{b}, Codec: deps.Codec, Status: b.bus.Status,
 		NodeUp:   func(n cluster.Node) { b.logs.changed(b) },
 		NodeDown: func(n cluster.Node) { b.logs.changed(b); b.do(func() { b.left(n) }) },
 		Wants:    func(n cluster.Node, prefixes []string) { b.do(func() { b.wants(n, prefixes) }) },

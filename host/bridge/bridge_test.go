@@ -213,7 +213,7 @@ func (w *town) node(name string) *picketNode {
 	}
 	n.driver = d
 	n.Cluster = cluster.New(cluster.Config{Name: name, ID: id, Role: names[name]}, cluster.Deps{
-		Events: d, Codec: brokerbin.New(), Now: time.Now, Status: d.Status,
+		Events: d, Codec: brokerbin.New(), Status: d.Status,
 		NodeUp: func(x cluster.Node) {
 			if x.Role != layout.None {
 				n.change("+", x.Name)

@@ -67,7 +67,7 @@ func (w *watch) start(spec node.Spec, url string, d Deps) (p part, err error) {
 		return part{}, err
 	}
 	members := cluster.New(cluster.Config{Name: spec.Name, ID: id, Role: layout.None}, cluster.Deps{
-		Events: conn, Codec: c, Now: d.Now, Status: conn.Status,
+		Events: conn, Codec: c, Status: conn.Status,
 	})
 	member, leave := context.WithCancel(context.Background())
 	bus, disconnect := context.WithCancel(context.Background())

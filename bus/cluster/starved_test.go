@@ -80,19 +80,19 @@ func TestStarved(t *testing.T) {
 		wait(3 * time.Second)
 		m.want(t, "down worker-1 w worker")
 
-		// Slow for minutes, and so is the other: a turn takes 2 s, and it speaks every 5 s.
+		// Slow for minutes, and so is the other: a turn takes 2 s, and it speaks every 4 s.
 		l.seen()
 		for range 20 {
 			var both sync.WaitGroup
 			both.Go(func() {
-				for range 5 {
+				for range 4 {
 					d.stop(1900 * time.Millisecond)
 					time.Sleep(100 * time.Millisecond)
 				}
 			})
 			both.Go(func() {
 				for range 2 {
-					other.stop(4900 * time.Millisecond)
+					other.stop(3900 * time.Millisecond)
 					time.Sleep(100 * time.Millisecond)
 				}
 			})

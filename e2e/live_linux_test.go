@@ -68,13 +68,22 @@ func (c *cable) send(next func() []byte, most, rate int) (packets uint64) {
 // taken waits until the workers have taken what was sent.
 func (c *cable) taken(packets uint64) {
 	c.T.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	var last uint64
+	for end := time.Now().Add(stillness); ; time.Sleep(50 * time.Millisecond) {
 		t := c.Status().Totals
-		if t.Analyzed+t.Dropped >= packets || time.Now().After(end) {
+		now := t.Analyzed + t.Dropped
+		if now >= packets || time.Now().After(end) {
 			return
+		}
+		if now != last {
+			last, end = now, time.Now().Add(stillness)
 		}
 	}
 }
+
+// stillness is how long no packet is taken before none is expected: of those that
+// died with a process none comes.
+const stillness = 10 * time.Second
 
 // stop ends the cluster in order and returns its books: every packet sent was
 // analyzed, or counted as dropped or lost.

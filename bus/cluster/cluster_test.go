@@ -209,6 +209,7 @@ func TestLossIsCounted(t *testing.T) {
 		bus := mem.NewBus(mem.Config{})
 		a := start(t, bus.Endpoint("a"), "manager", "a", layout.Manager)
 		b := start(t, bus.Endpoint("b"), "worker-1", "b", layout.Worker)
+		time.Sleep(2500 * time.Millisecond) // b has heard an announcement: whatever is missing behind it is lost
 		synctest.Wait()
 		n, swallowed, silenced, arrived := 0, uint64(0), uint64(0), uint64(0)
 		drowned := time.Now().Add((headTold - 2) * time.Second)

@@ -26,15 +26,16 @@ func Example() {
 		panic(err)
 	}
 	bus := mem.NewBus(mem.Config{}) // nats.New or zeromq.New between processes
-	ctx, stop := context.WithCancel(context.Background())
-	var running sync.WaitGroup
+	connected, disconnect := context.WithCancel(context.Background())
+	member, leave := context.WithCancel(context.Background())
+	var drivers, nodes sync.WaitGroup
 	join := func(name string, role layout.Role) *cluster.Cluster {
 		id := cluster.NodeID("mem", name, "localhost", 1, name)
 		driver := bus.Endpoint(id)
 		node := cluster.New(cluster.Config{Name: name, ID: id, Role: role},
 			cluster.Deps{Events: driver, Codec: brokerbin.New(), Declared: events})
-		running.Go(func() { must(driver.Run(ctx)) })
-		running.Go(func() { must(node.Run(ctx)) })
+		drivers.Go(func() { must(driver.Run(connected)) })
+		nodes.Go(func() { must(node.Run(member)) })
 		return node
 	}
 	manager, worker := join("manager", layout.Manager), join("worker-1", layout.Worker)
@@ -57,8 +58,10 @@ func Example() {
 	must(worker.Publish("/my/topic", event.New("found_secret", value.String("SeCrEt!!"))))
 
 	found.Wait()
-	stop()
-	running.Wait()
+	leave() // a node says goodbye, so its connection ends after it
+	nodes.Wait()
+	disconnect()
+	drivers.Wait()
 	// Output:
 	// cluster: publish found_secret: event cannot be published: event does not fit its declaration: parameter secret of found_secret: a count, not a string
 	// found root

@@ -227,6 +227,7 @@ func nodeOf(s *status.Status, name string) status.Node {
 func demo(t *testing.T) string { return filepath.Join(testenv.Root(t), "docs", "demo.pcap") }
 
 func TestUpReadsAndEnds(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	u := m.up("--read", demo(t), "--seed", "x", "-L", "2")
 	if code := u.end(t); code != 0 {
@@ -269,6 +270,7 @@ func (m *machine) slow(more ...string) *upRun {
 }
 
 func TestDeathHangRestartStop(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	u := m.slow()
 	s := m.wait("all ready", allReady)
@@ -338,6 +340,7 @@ func TestDeathHangRestartStop(t *testing.T) {
 }
 
 func TestSupervisorDies(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	first := m.slow()
 	before := m.wait("all ready", allReady)
@@ -390,6 +393,7 @@ func zombie(pid int) bool {
 }
 
 func TestOtherConfigurationStopsFirst(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	first := m.slow("-P", "2")
 	before := m.wait("all ready", allReady)
@@ -409,6 +413,7 @@ func TestOtherConfigurationStopsFirst(t *testing.T) {
 
 // Credentials and control are the owner's alone.
 func TestNobodyElseLooksIn(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.slow()
 	m.wait("all ready", allReady)
@@ -442,6 +447,7 @@ func TestNobodyElseLooksIn(t *testing.T) {
 }
 
 func TestInterrupt(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	u := m.slow()
 	m.wait("all ready", allReady)

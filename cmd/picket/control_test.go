@@ -53,6 +53,7 @@ func find(t *testing.T, all []audit.Entry, who, op, on, outcome string) audit.En
 // A whole cluster is operated from elsewhere, with TLS and tokens, and all that
 // is asked for is on record.
 func TestOperateFromElsewhere(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	ca := testcert.New(t)
 	cert, key := ca.Sign("sensor", []string{"localhost"})
@@ -170,6 +171,7 @@ func TestOperateFromElsewhere(t *testing.T) {
 
 // Members of the group operate by the socket, in their own names; others do not.
 func TestControlGroup(t *testing.T) {
+	t.Parallel()
 	const group, uid = "games", 65534
 	g, err := user.LookupGroup(group)
 	if os.Getuid() != 0 || err != nil {

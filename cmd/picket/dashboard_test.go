@@ -30,6 +30,7 @@ func dashboardOf(s *status.Status) string {
 // A real cluster seen through a real browser: every node is there, one that is
 // killed shows within seconds, and its restart can be asked for with a token.
 func TestDashboardOfACluster(t *testing.T) {
+	t.Parallel()
 	b := chromium.Start(t)
 	m := newMachine(t)
 	acl := fmt.Sprintf("[[client]]\nname = \"alice\"\ntoken_sha256 = \"%x\"\nrole = \"operate\"\n", sha256.Sum256([]byte("a-token")))

@@ -84,8 +84,10 @@ func webSocketDoors(s *status.Status) (doors []status.Door) {
 // A cluster of real processes with the door open: events go in and out, the log
 // says so, and status shows it.
 func TestDoorOfACluster(t *testing.T) {
+	t.Parallel()
 	for _, holder := range []string{"manager", "hub", "proxy-1"} {
 		t.Run(holder, func(t *testing.T) {
+			t.Parallel()
 			m := newMachine(t)
 			conf := m.file("c.toml", fmt.Sprintf("[logs]\nrotate = \"0s\"\n[api.websocket]\nlisten = \"127.0.0.1:0\"\nnode = %q\n", holder))
 			u := m.up("-c", conf, "--read", demo(t), "--pace", "60s")
@@ -162,6 +164,7 @@ func TestDoorOfACluster(t *testing.T) {
 // A taken port costs the manager its door, not its life; when the port is free
 // the door opens.
 func TestDoorTaken(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", testenv.Ports(t, 1)))
 	if err != nil {
 		t.Fatal(err)

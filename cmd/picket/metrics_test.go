@@ -65,6 +65,7 @@ func targets(t *testing.T, text string) []string {
 // Health, readiness and discovery of a real cluster follow what happens to its
 // processes: well within 10 seconds.
 func TestHealthFollowsProcesses(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	conf := m.file("c.toml", "[api.websocket]\nlisten = \"\"\n")
 	u := m.up("-c", conf, "--read", demo(t), "--pace", "10m", "-W", "2")
@@ -155,6 +156,7 @@ func second(_ int, text string) string { return text }
 // A port that is taken costs the cluster nothing but the endpoint, and the one
 // who has it is named; when it is free, the endpoint opens.
 func TestMetricsPortTaken(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", testenv.Ports(t, 1)))
 	if err != nil {

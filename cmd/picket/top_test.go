@@ -169,6 +169,7 @@ func TestTopInTerminal(t *testing.T) {
 }
 
 func TestTopWithoutTerminal(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	if out, code := m.picket("top"); code != exitFailure || !strings.Contains(out, "top: this is no terminal; use picket status, or picket status --json for scripts") {
 		t.Errorf("%d %s", code, out)

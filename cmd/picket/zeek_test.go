@@ -104,10 +104,12 @@ func (z *zeekProcess) greet(names ...string) {
 // the logger writes what it sends, of streams that Picket does not know too, and
 // status shows it.
 func TestRealZeek(t *testing.T) {
+	t.Parallel()
 	golden := testenv.Shared(t, "golden", "log-batches", "mqtt")
 	frames := testenv.Frames(t, filepath.Join(golden, "batches.jsonl"))
 	for _, c := range []struct{ backend, door string }{{"nats", "manager"}, {"nats", "hub"}, {"zeromq", "manager"}} {
 		t.Run(c.backend+" "+c.door, func(t *testing.T) {
+			t.Parallel()
 			backend := c.backend
 			m := newMachine(t)
 			port := testenv.Ports(t, 5)
@@ -213,8 +215,10 @@ node = %q
 // gets the logs that its Zeek has, ours writes the others and its part; no row is
 // lost or there twice, and status says how many were handed over.
 func TestRealZeekLogger(t *testing.T) {
+	t.Parallel()
 	for _, backend := range []string{"nats", "zeromq"} {
 		t.Run(backend, func(t *testing.T) {
+			t.Parallel()
 			m := newMachine(t)
 			port := testenv.Ports(t, 6)
 			at := func(i int) string { return fmt.Sprintf("tcp://127.0.0.1:%d", port+i) }
@@ -285,6 +289,7 @@ rotate = "0s"
 // bridge. A Zeek worker connects again, as libzmq does, is greeted anew, and its
 // batches are written.
 func TestRealZeekHubDies(t *testing.T) {
+	t.Parallel()
 	golden := testenv.Shared(t, "golden", "log-batches", "mqtt")
 	frames := testenv.Frames(t, filepath.Join(golden, "batches.jsonl"))
 	m := newMachine(t)

@@ -18,6 +18,7 @@ import (
 // sent, and writes what the real logger wrote for it, in TSV and JSON, streams that
 // we know and others.
 func TestRealWorkersLogs(t *testing.T) {
+	t.Parallel()
 	root := testenv.Shared(t, "golden", "log-batches")
 	traces, err := filepath.Glob(filepath.Join(root, "*", "batches.jsonl"))
 	if err != nil || len(traces) == 0 {
@@ -32,6 +33,7 @@ func TestRealWorkersLogs(t *testing.T) {
 }
 
 func realWorkersLogs(t *testing.T, format, trace string) {
+	t.Parallel()
 	m := newMachine(t)
 	node, _ := m.layout("1").Node("logger-1")
 	lib := libzmqtest.Start(t)

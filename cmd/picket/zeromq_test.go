@@ -98,6 +98,7 @@ func (m *machine) startBroker(env []string) (xpub, xsub string) {
 // TestBackendsWriteTheSame: in one process, over NATS and over ZeroMQ, with both
 // codecs, the same rows, and all accounted for.
 func TestBackendsWriteTheSame(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	want := m.demoRows()
 	for _, backend := range []string{"nats", "zeromq"} {
@@ -124,6 +125,7 @@ func TestBackendsWriteTheSame(t *testing.T) {
 // TestZeroMQDeaths: every node of a ZeroMQ cluster is killed once while it reads;
 // the rows are the same, or what is missing is named.
 func TestZeroMQDeaths(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	cfg := m.file("c.toml", "[bus]\nbackend = \"zeromq\"\n[logs]\nrotate = \"0s\"\n")
 	u := m.up("-c", cfg, "--read", demo(t), "--seed", "x", "--pace", "20s")
@@ -153,6 +155,7 @@ func TestZeroMQDeaths(t *testing.T) {
 // TestZeroMQByHand is a cluster as a Zeek user starts one: a layout, a broker, keys
 // in Zeek's variables, nodes one by one. No picket up.
 func TestZeroMQByHand(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.layout("2")
 	if out, code := m.picket("broker", "--new-keys", "keys"); code != 0 {
@@ -204,6 +207,7 @@ func TestZeroMQByHand(t *testing.T) {
 // TestZeroMQDoorOfALogger: the door's connection is no second logger and no second
 // node of that name.
 func TestZeroMQDoorOfALogger(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	cfg := m.file("c.toml", "[bus]\nbackend = \"zeromq\"\n[logs]\nrotate = \"0s\"\n[api.websocket]\nlisten = \"127.0.0.1:0\"\nnode = \"logger-1\"\n")
 	u := m.up("-c", cfg, "--read", demo(t), "--seed", "x", "--pace", "5s")
@@ -230,8 +234,10 @@ func TestZeroMQDoorOfALogger(t *testing.T) {
 // TestAnotherCodec: a node that is given another codec than the cluster ends, and
 // says which ones; the manager's cluster.log says it too.
 func TestAnotherCodec(t *testing.T) {
+	t.Parallel()
 	for _, backend := range []string{node.BackendNATS, node.BackendZeroMQ} {
 		t.Run(backend, func(t *testing.T) {
+			t.Parallel()
 			m := newMachine(t)
 			m.layout("1")
 			env := []string{"ZEEKPATH=" + m.dir}

@@ -8,9 +8,11 @@ import (
 )
 
 // Files makes a table of files for a test. When a file is over, line makes of it
-// what the recorder writes down.
+// what the recorder writes down. The kit ends with each conversation what files are
+// left, so that conversations do not touch each other.
 func Files(rec *Recorder, line func(f *files.File) string) *files.Table {
-	return files.New(files.Default(), shelf{rec, line})
+	rec.files = files.New(files.Default(), shelf{rec, line})
+	return rec.files
 }
 
 type shelf struct {
@@ -26,10 +28,11 @@ func (s shelf) Removed(f *files.File) {
 	}
 }
 
-// Contents makes a table of files that keeps what they hold: line gets it too, with
-// [3] where three bytes are missing, quoted, and cut in the middle if it is long.
+// Contents makes a table as Files does that keeps what files hold: line gets it too,
+// with [3] where three bytes are missing, quoted, and cut in the middle if it is long.
 func Contents(rec *Recorder, line func(f *files.File, content string) string) *files.Table {
-	return files.New(files.Default(), library{rec, line})
+	rec.files = files.New(files.Default(), library{rec, line})
+	return rec.files
 }
 
 type library struct {

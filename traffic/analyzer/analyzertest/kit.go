@@ -58,6 +58,15 @@ func (h *Harness) conversations(t testing.TB) []*Conversation {
 	return Load(t, dir)
 }
 
+// EndsWell plays the conversations of another folder, which have events of their own:
+// they have to end well, no more.
+func EndsWell(t *testing.T, h Harness, dir string) {
+	k := h.talk()
+	for _, c := range Load(t, dir) {
+		k.all(c, whole)
+	}
+}
+
 // Run runs the kit.
 func Run(t *testing.T, h Harness) {
 	all := h.conversations(t)
@@ -168,6 +177,9 @@ func (k *talk) play(c *Conversation, size int) (before, after []string) {
 func (k *talk) end() (before, after []string) {
 	n := len(k.rec.lines)
 	k.a.End(k.rec)
+	if k.rec.files != nil {
+		k.rec.files.Finish(k.rec.now)
+	}
 	k.rec.say()
 	return k.rec.lines[:n:n], k.rec.lines[n:]
 }

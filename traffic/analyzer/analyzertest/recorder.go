@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/picket-nsm/picket/traffic/analyzer"
+	"github.com/picket-nsm/picket/traffic/files"
 	"github.com/picket-nsm/picket/traffic/packet"
 )
 
@@ -22,6 +23,7 @@ type Recorder struct {
 	lines    []string
 	violated bool // or removed
 	children []child
+	files    *files.Table // of Files or Contents, or nil
 }
 
 // Eventf writes down a line. The test's handler calls it for all it is told.

@@ -3,14 +3,12 @@ package analyzer_test
 import (
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/picket-nsm/picket/internal/testenv"
 	log "github.com/picket-nsm/picket/policy/builtin/analyzer"
+	"github.com/picket-nsm/picket/policy/rows/rowstest"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/flow"
 	"github.com/picket-nsm/picket/traffic/packet"
@@ -55,26 +53,7 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// TestColumns compares with the header of a log that real Zeek wrote.
-func TestColumns(t *testing.T) {
-	dir := testenv.Shared(t, "golden", "zeek-logs", "http", "websocket.pcap")
-	b, err := os.ReadFile(filepath.Join(dir, "analyzer.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for line := range strings.Lines(string(b)) {
-		if f := strings.Split(strings.TrimSpace(line), "\t"); f[0] == "#fields" {
-			names = f[1:]
-		}
-	}
-	s := log.Schema()
-	if len(s.Fields) != len(names) {
-		t.Fatalf("%d columns, Zeek has %d", len(s.Fields), len(names))
-	}
-	for i, f := range s.Fields {
-		if f.Name != names[i] {
-			t.Errorf("column %d is %s, Zeek's %s", i, f.Name, names[i])
-		}
-	}
+// The columns are those that real Zeek writes.
+func TestRecordedHeader(t *testing.T) {
+	rowstest.SameColumns(t, log.Schema(), "http", "websocket.pcap", "analyzer.log")
 }

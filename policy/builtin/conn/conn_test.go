@@ -1,37 +1,18 @@
 package conn
 
 import (
-	"fmt"
-	"reflect"
 	"strings"
 	"testing"
 
-	"github.com/picket-nsm/picket/internal/testenv"
+	"github.com/picket-nsm/picket/policy/rows/rowstest"
 	"github.com/picket-nsm/picket/traffic/flow"
 	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/traffic/packet/packettest"
-	"github.com/picket-nsm/picket/zeek/record"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
 // The header is the one that real Zeek sends, column by column.
-func TestRecordedHeader(t *testing.T) {
-	for _, frames := range testenv.Frames(t, testenv.Shared(t, "golden", "log-batches", "http_get", "batches.jsonl")) {
-		c, err := record.Open(frames[3])
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := c.Schema()
-		if want.Stream != "Conn::LOG" {
-			continue
-		}
-		if got := Schema(); !reflect.DeepEqual(got, want) {
-			t.Errorf("got  %+v\nwant %+v", got, want)
-		}
-		return
-	}
-	t.Fatal("no conn batch recorded")
-}
+func TestRecordedHeader(t *testing.T) { rowstest.SameHeader(t, Schema(), "http_get") }
 
 type toLog struct{ *Log }
 
@@ -40,36 +21,13 @@ func (toLog) Weird(flow.Weird) {}
 // table returns a flow table whose rows come as name=value.
 func table(nets bool) (*flow.Table, *[]string) {
 	var rows []string
-	schema := Schema()
-	log := New(func(row []value.Value) {
-		var b strings.Builder
-		for i, v := range row {
-			if v.IsSet() && i > colUID {
-				fmt.Fprintf(&b, "%s=%s ", schema.Fields[i].Name, show(v))
-			}
-		}
-		rows = append(rows, strings.TrimSpace(b.String()))
-	})
+	log := New(func(row []value.Value) { rows = append(rows, rowstest.Show(Schema(), row, "ts", "uid")) })
 	cfg := flow.Default()
 	cfg.Key = []byte("a key of 16 byte")
 	if !nets {
 		cfg.LocalNets = nil
 	}
 	return flow.New(cfg, toLog{log}, nil), &rows
-}
-
-func show(v value.Value) string {
-	switch v.Kind() {
-	case value.KindBool:
-		return fmt.Sprint(v.Bool())
-	case value.KindInterval:
-		return fmt.Sprintf("%.6f", v.Float())
-	case value.KindAddr:
-		return v.Addr().String()
-	case value.KindString, value.KindEnum:
-		return v.Str()
-	}
-	return fmt.Sprint(v.Count())
 }
 
 func send(tb *flow.Table, at packet.Time, src, dst string, proto uint8, payload []byte) {
@@ -90,12 +48,12 @@ func TestRows(t *testing.T) {
 	send(tb, 2, "10.0.0.1", "10.0.0.2", 132, make([]byte, 12))
 	tb.Finish()
 	want := []string{
-		"id.orig_h=10.0.0.1 id.orig_p=4000 id.resp_h=8.8.8.8 id.resp_p=53 proto=udp duration=0.500000 orig_bytes=4 " +
-			"resp_bytes=6 conn_state=SF local_orig=true local_resp=false missed_bytes=0 history=Dd orig_pkts=1 " +
+		"id.orig_h=10.0.0.1 id.orig_p=4000 id.resp_h=8.8.8.8 id.resp_p=53 proto=udp duration=0.5 orig_bytes=4 " +
+			`resp_bytes=6 conn_state="SF" local_orig=T local_resp=F missed_bytes=0 history="Dd" orig_pkts=1 ` +
 			"orig_ip_bytes=32 resp_pkts=1 resp_ip_bytes=34 ip_proto=17",
 		// One packet: no duration, no bytes. A transport we only count: no history.
-		"id.orig_h=10.0.0.1 id.orig_p=0 id.resp_h=10.0.0.2 id.resp_p=0 proto=unknown_transport conn_state=OTH " +
-			"local_orig=true local_resp=true missed_bytes=0 orig_pkts=1 orig_ip_bytes=32 resp_pkts=0 resp_ip_bytes=0 " +
+		`id.orig_h=10.0.0.1 id.orig_p=0 id.resp_h=10.0.0.2 id.resp_p=0 proto=unknown_transport conn_state="OTH" ` +
+			"local_orig=T local_resp=T missed_bytes=0 orig_pkts=1 orig_ip_bytes=32 resp_pkts=0 resp_ip_bytes=0 " +
 			"ip_proto=132",
 	}
 	// Rows come in the order of keys: 8.8.8.8 is the lower end of the first.

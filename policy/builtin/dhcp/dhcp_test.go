@@ -11,6 +11,7 @@ import (
 	"github.com/picket-nsm/picket/bus/codec"
 	"github.com/picket-nsm/picket/bus/codec/brokerbin"
 	"github.com/picket-nsm/picket/bus/codec/brokerjson"
+	"github.com/picket-nsm/picket/policy/rows/rowstest"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/dhcp"
@@ -45,44 +46,12 @@ func harness() analyzertest.Harness {
 	return analyzertest.Harness{
 		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
 			place := &eager{}
-			log := New(place, func(row []value.Value) {
-				if !rec.Quiet {
-					rec.Eventf("row%s", show(row))
-				}
-			}, nil)
+			log := New(place, rowstest.Note(rec, Schema()), nil)
 			return wire.Factory(func() wire.Handler { return ending{log.Handler(), place} })
 		},
 		Allocs: 600, // texts and rows: there are few of these messages
 		State:  64 << 10,
 	}
-}
-
-func show(row []value.Value) string {
-	schema := Schema()
-	if len(row) != len(schema.Fields) {
-		panic("row and schema differ")
-	}
-	var b strings.Builder
-	for i, f := range schema.Fields {
-		switch v := row[i]; {
-		case !v.IsSet() || i == 0:
-		case v.Kind() != f.Kind:
-			panic("kind of " + f.Name)
-		case v.Kind() == value.KindString:
-			fmt.Fprintf(&b, " %s=%q", f.Name, v.Str())
-		case v.Kind() == value.KindAddr:
-			fmt.Fprintf(&b, " %s=%v", f.Name, v.Addr())
-		case v.Kind() == value.KindInterval:
-			fmt.Fprintf(&b, " %s=%.6f", f.Name, v.Float())
-		default:
-			var all []string
-			for _, e := range v.Elems() {
-				all = append(all, e.Str())
-			}
-			fmt.Fprintf(&b, " %s=%s", f.Name, strings.Join(all, ","))
-		}
-	}
-	return b.String()
 }
 
 func TestKit(t *testing.T) { analyzertest.Run(t, harness()) }
@@ -152,7 +121,9 @@ func at(ts float64, uid string, xid uint32, kind uint64) *Message {
 }
 
 func collect(rows *[]string) Write {
-	return func(row []value.Value) { *rows = append(*rows, fmt.Sprintf("%.1f%s", row[0].Float(), show(row))) }
+	return func(row []value.Value) {
+		*rows = append(*rows, fmt.Sprintf("%.1f %s", row[0].Float(), rowstest.Show(Schema(), row, "ts")))
+	}
 }
 
 // When a transaction ends.
@@ -269,7 +240,7 @@ func TestDesk(t *testing.T) {
 		t.Error("nothing was joined")
 	}
 	d.Tick(now.Add(2*hold + 11*time.Second))
-	if len(rows) != 1 || !strings.Contains(rows[0], "msg_types=DISCOVER,OFFER,REQUEST,DECLINE duration=3.000000") {
+	if len(rows) != 1 || !strings.Contains(rows[0], `msg_types=["DISCOVER" "OFFER" "REQUEST" "DECLINE"] duration=3`) {
 		t.Errorf("rows %q", rows)
 	}
 }

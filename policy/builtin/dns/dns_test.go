@@ -1,13 +1,10 @@
 package dns
 
 import (
-	"fmt"
 	"path/filepath"
-	"reflect"
-	"strings"
 	"testing"
 
-	"github.com/picket-nsm/picket/internal/testenv"
+	"github.com/picket-nsm/picket/policy/rows/rowstest"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/dns"
@@ -15,56 +12,14 @@ import (
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
-// harness writes each row as one line of name=value, columns at their default
-// left out.
 func harness() analyzertest.Harness {
-	schema := Schema()
 	return analyzertest.Harness{
 		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
-			log := New(func(row []value.Value) {
-				if !rec.Quiet {
-					rec.Eventf("row %s", show(schema, row))
-				}
-			})
-			return wire.Factory(wire.Default(), log.Handler)
+			return wire.Factory(wire.Default(), New(rowstest.Note(rec, Schema())).Handler)
 		},
 		Allocs: 60, // many ids, many answers: such state is not kept for reuse
 		State:  160 << 10,
 	}
-}
-
-func show(s *record.Schema, row []value.Value) string {
-	var b strings.Builder
-	for i, v := range row {
-		if i <= colProto && i != colTS {
-			continue
-		}
-		f := &s.Fields[i]
-		switch {
-		case !v.IsSet(), f.Kind == value.KindBool && !v.Bool(), f.Name == "Z" && v.Count() == 0:
-			continue
-		}
-		fmt.Fprintf(&b, "%s=%s ", f.Name, text(v))
-	}
-	return strings.TrimSpace(b.String())
-}
-
-func text(v value.Value) string {
-	switch v.Kind() {
-	case value.KindBool:
-		return "T"
-	case value.KindInterval, value.KindTime:
-		return fmt.Sprintf("%.2f", v.Float())
-	case value.KindString:
-		return fmt.Sprintf("%q", v.Str())
-	case value.KindVector:
-		var all []string
-		for _, e := range v.Elems() {
-			all = append(all, text(e))
-		}
-		return "[" + strings.Join(all, " ") + "]"
-	}
-	return fmt.Sprint(v.Count())
 }
 
 func TestKit(t *testing.T) { analyzertest.Run(t, harness()) }
@@ -72,21 +27,7 @@ func TestKit(t *testing.T) { analyzertest.Run(t, harness()) }
 func FuzzRows(f *testing.F) { analyzertest.Fuzz(f, harness()) }
 
 // The header is the one that real Zeek sends, column by column.
-func TestRecordedHeader(t *testing.T) {
-	for _, frames := range testenv.Frames(t, testenv.Shared(t, "golden", "log-batches", "dns53", "batches.jsonl")) {
-		c, err := record.Open(frames[3])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want := c.Schema(); want.Stream == "DNS::LOG" {
-			if got := Schema(); !reflect.DeepEqual(got, want) {
-				t.Errorf("got  %+v\nwant %+v", got, want)
-			}
-			return
-		}
-	}
-	t.Fatal("no dns batch recorded")
-}
+func TestRecordedHeader(t *testing.T) { rowstest.SameHeader(t, Schema(), "dns53") }
 
 // TestHeld lets replies with much text wait on one connection: they are written
 // before they fill the memory.

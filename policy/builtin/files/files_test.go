@@ -1,34 +1,18 @@
 package files
 
 import (
-	"reflect"
 	"testing"
 
-	"github.com/picket-nsm/picket/internal/testenv"
+	"github.com/picket-nsm/picket/policy/rows/rowstest"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/files"
 	"github.com/picket-nsm/picket/traffic/files/hash"
 	"github.com/picket-nsm/picket/traffic/packet"
-	"github.com/picket-nsm/picket/zeek/record"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
 // The header is the one that real Zeek sends, column by column.
-func TestRecordedHeader(t *testing.T) {
-	for _, frames := range testenv.Frames(t, testenv.Shared(t, "golden", "log-batches", "http_get", "batches.jsonl")) {
-		c, err := record.Open(frames[3])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want := c.Schema(); want.Stream == "Files::LOG" {
-			if got := Schema(); !reflect.DeepEqual(got, want) {
-				t.Errorf("got  %+v\nwant %+v", got, want)
-			}
-			return
-		}
-	}
-	t.Fatal("no files batch recorded")
-}
+func TestRecordedHeader(t *testing.T) { rowstest.SameHeader(t, Schema(), "http_get") }
 
 // conn is a connection, and the protocol on it that names the file.
 type conn struct{ id analyzer.ID }

@@ -2,66 +2,24 @@ package ftp
 
 import (
 	"bytes"
-	"fmt"
-	"strings"
 	"testing"
 
+	"github.com/picket-nsm/picket/policy/rows/rowstest"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/ftp"
 
-	"github.com/picket-nsm/picket/policy/rows"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
-	"github.com/picket-nsm/picket/traffic/packet"
-	"github.com/picket-nsm/picket/zeek/value"
 )
 
-// harness writes each row as one line of name=value, unset columns left out.
 func harness() analyzertest.Harness {
-	schema := Schema()
 	return analyzertest.Harness{
 		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
-			var log *Log
-			log = New(Default(), Deps{
-				Write: func(row []value.Value) {
-					if rec.Quiet {
-						return
-					}
-					var b strings.Builder
-					for i, v := range row {
-						if i > 0 && i < rows.Columns || !v.IsSet() {
-							continue
-						}
-						fmt.Fprintf(&b, " %s=%s", schema.Fields[i].Name, plain(v))
-					}
-					rec.Eventf("row%s", b.String())
-				},
-				Weird: func(_ packet.Time, name, addl string) { rec.Eventf("net weird %s %s", name, addl) },
-			})
+			log := New(Default(), Deps{Write: rowstest.Note(rec, Schema()), Weird: rowstest.NoteWeird(rec)})
 			return wire.Factory(wire.Default(), log.Handler)
 		},
 		Allocs: 40, // the kit's notes, and texts longer than what is kept
 		State:  300 << 10,
 	}
-}
-
-func plain(v value.Value) string {
-	switch v.Kind() {
-	case value.KindTime:
-		return fmt.Sprintf("%.1f", v.Float()-1e9)
-	case value.KindString:
-		if s := v.Str(); len(s) > 200 {
-			return fmt.Sprintf("%q and %d more", s[:40], len(s)-40)
-		}
-		return fmt.Sprintf("%q", v.Str())
-	case value.KindAddr:
-		return v.Addr().String()
-	case value.KindPort:
-		p, _ := v.Port()
-		return fmt.Sprint(p)
-	case value.KindBool:
-		return fmt.Sprint(v.Bool())
-	}
-	return fmt.Sprint(v.Count())
 }
 
 func TestKit(t *testing.T) { analyzertest.Run(t, harness()) }

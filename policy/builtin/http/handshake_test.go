@@ -8,7 +8,6 @@ import (
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/http"
-	"github.com/picket-nsm/picket/traffic/files"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
@@ -31,7 +30,7 @@ func TestHandshakes(t *testing.T) {
 	n := &noting{}
 	log := New(Default(), func([]value.Value) {}, nil)
 	log.Watch(n)
-	a := wire.Factory(wire.Default(), wire.Deps{Files: files.New(files.Default(), shelf{rec}), NewHandler: log.Handler}).New(value.ProtoTCP)
+	a := wire.Factory(wire.Default(), wire.Deps{Files: shelf(rec), NewHandler: log.Handler}).New(value.ProtoTCP)
 	say := func(orig bool, text string) { a.Deliver(rec, orig, []byte(text)) }
 	say(true, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
 	say(false, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")

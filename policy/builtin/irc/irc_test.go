@@ -2,14 +2,12 @@ package irc
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/picket-nsm/picket/internal/testenv"
 	"github.com/picket-nsm/picket/policy/await"
-	"github.com/picket-nsm/picket/policy/rows"
+	"github.com/picket-nsm/picket/policy/rows/rowstest"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/irc"
@@ -17,29 +15,6 @@ import (
 	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/value"
 )
-
-// shelf notes files as they end, one line each.
-type shelf struct{ rec *analyzertest.Recorder }
-
-func (shelf) New(*files.File)     {}
-func (shelf) Sniffed(*files.File) {}
-func (s shelf) Removed(f *files.File) {
-	s.rec.Eventf("file %s %q seen=%d missing=%d type=%s", f.ID, f.Name, f.Seen, f.Missing, f.MIME)
-}
-
-func show(row []value.Value) string {
-	var b strings.Builder
-	for i, v := range row {
-		switch {
-		case i < rows.Columns || !v.IsSet():
-		case v.Kind() == value.KindCount:
-			fmt.Fprintf(&b, "%s=%d ", Schema().Fields[i].Name, v.Count())
-		default:
-			fmt.Fprintf(&b, "%s=%q ", Schema().Fields[i].Name, v.Str())
-		}
-	}
-	return strings.TrimSpace(b.String())
-}
 
 // ending forgets what a session has offered when it ends, so that conversations do
 // not touch each other.
@@ -56,11 +31,7 @@ func (e ending) End(c analyzer.Conn) {
 func harness(limit int) analyzertest.Harness {
 	return analyzertest.Harness{
 		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
-			log := New(Config{Transfers: limit}, func(row []value.Value) {
-				if !rec.Quiet {
-					rec.Eventf("row %s", show(row))
-				}
-			}, nil)
+			log := New(Config{Transfers: limit}, rowstest.Note(rec, Schema()), nil)
 			return wire.Factory(func() wire.Handler { return ending{log.Handler(), log} })
 		},
 		Allocs: 16,
@@ -93,8 +64,8 @@ func (e end) Expect(x analyzer.Expectation) {
 func TestTransfer(t *testing.T) {
 	var all []string
 	rec := &analyzertest.Recorder{Quiet: true}
-	log := New(Default(), func(row []value.Value) { all = append(all, "row "+show(row)) }, nil)
-	tab := files.New(files.Default(), shelf{rec})
+	log := New(Default(), func(row []value.Value) { all = append(all, "row "+rowstest.Own(Schema(), row)) }, nil)
+	tab := analyzertest.Files(rec, nil)
 	control := end{rec, analyzer.ID{UID: "C1", Proto: value.ProtoTCP}, &all}
 	a := wire.Factory(log.Handler).New(value.ProtoTCP)
 	a.Deliver(control, true, []byte("NICK a\r\nPRIVMSG b :\x01DCC SEND f.txt 3221225985 1024 12\x01\r\nPRIVMSG b :\x01DCC SEND g 3221225985 1025\x01\r\nJOIN #x\r\n"))
@@ -158,7 +129,7 @@ func TestAcrossWorkers(t *testing.T) {
 	var rows, there []string
 	left, right := &wall{}, &wall{}
 	left.peer, right.peer = right, left
-	a := New(Default(), func(row []value.Value) { rows = append(rows, show(row)) }, left)
+	a := New(Default(), func(row []value.Value) { rows = append(rows, rowstest.Own(Schema(), row)) }, left)
 	b := New(Default(), func(row []value.Value) { t.Error("a row on the other worker") }, right)
 	rec := &analyzertest.Recorder{Quiet: true}
 	var all []string
@@ -226,15 +197,5 @@ func TestManyOffers(t *testing.T) {
 
 // The columns are those that real Zeek writes.
 func TestRecordedHeader(t *testing.T) {
-	b, err := os.ReadFile(testenv.Shared(t, "golden", "zeek-logs", "irc-dcc-first-command.pcap", "irc.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, f := range Schema().Fields {
-		got = append(got, f.Name)
-	}
-	if want := "#fields\t" + strings.Join(got, "\t") + "\n"; !strings.Contains(string(b), want) {
-		t.Errorf("%q is not in the recorded log", want)
-	}
+	rowstest.SameColumns(t, Schema(), "irc-dcc-first-command.pcap", "irc.log")
 }

@@ -1,10 +1,9 @@
 package mqtt
 
 import (
-	"fmt"
-	"strings"
 	"testing"
 
+	"github.com/picket-nsm/picket/policy/rows/rowstest"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/mqtt"
@@ -15,46 +14,12 @@ import (
 func harness() analyzertest.Harness {
 	return analyzertest.Harness{
 		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
-			to := func(s *record.Schema) Write {
-				return func(row []value.Value) {
-					if !rec.Quiet {
-						rec.Eventf("%s%s", s.Path, show(s, row))
-					}
-				}
-			}
+			to := func(s *record.Schema) Write { return rowstest.Note(rec, s) }
 			return wire.Factory(New(to(ConnectSchema()), to(PublishSchema()), to(SubscribeSchema())).Handler)
 		},
 		Allocs: 100, // what waits for an answer
 		State:  96 << 10,
 	}
-}
-
-func show(s *record.Schema, row []value.Value) string {
-	if len(row) != len(s.Fields) {
-		panic("row and schema differ")
-	}
-	var b strings.Builder
-	for i, f := range s.Fields {
-		switch v := row[i]; {
-		case !v.IsSet() || i < 6:
-		case v.Kind() != f.Kind:
-			panic("kind of " + f.Name)
-		case v.Kind() == value.KindString, v.Kind() == value.KindEnum:
-			fmt.Fprintf(&b, " %s=%q", f.Name, v.Str())
-		case v.Kind() == value.KindVector:
-			fmt.Fprintf(&b, " %s=%d", f.Name, len(v.Elems()))
-			for _, e := range v.Elems()[:min(4, len(v.Elems()))] {
-				if e.Kind() == value.KindString {
-					fmt.Fprintf(&b, ",%q", e.Str())
-				} else {
-					fmt.Fprintf(&b, ",%d", e.Count())
-				}
-			}
-		default:
-			fmt.Fprintf(&b, " %s=%d", f.Name, v.Count())
-		}
-	}
-	return b.String()
 }
 
 func TestKit(t *testing.T) { analyzertest.Run(t, harness()) }

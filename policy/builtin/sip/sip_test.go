@@ -1,54 +1,24 @@
 package sip
 
 import (
-	"fmt"
 	"math"
 	"strings"
 	"testing"
 
+	"github.com/picket-nsm/picket/policy/rows/rowstest"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/sip"
-	"github.com/picket-nsm/picket/zeek/value"
 )
 
 func harness() analyzertest.Harness {
 	return analyzertest.Harness{
 		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
-			return wire.Factory(New(func(row []value.Value) {
-				if !rec.Quiet {
-					rec.Eventf("row%s", show(row))
-				}
-			}).Handler)
+			return wire.Factory(New(rowstest.Note(rec, Schema())).Handler)
 		},
 		Allocs: 250, // stations of the way
 		State:  1 << 20,
 	}
-}
-
-func show(row []value.Value) string {
-	schema := Schema()
-	if len(row) != len(schema.Fields) {
-		panic("row and schema differ")
-	}
-	var b strings.Builder
-	for i, f := range schema.Fields {
-		switch v := row[i]; {
-		case !v.IsSet() || i < 6:
-		case v.Kind() != f.Kind:
-			panic("kind of " + f.Name)
-		case v.Kind() == value.KindVector:
-			fmt.Fprintf(&b, " %s=%d", f.Name, len(v.Elems()))
-			for _, e := range v.Elems()[:min(3, len(v.Elems()))] {
-				fmt.Fprintf(&b, ",%q", e.Str())
-			}
-		case v.Kind() == value.KindString:
-			fmt.Fprintf(&b, " %s=%q", f.Name, v.Str())
-		default:
-			fmt.Fprintf(&b, " %s=%d", f.Name, v.Count())
-		}
-	}
-	return b.String()
 }
 
 func TestKit(t *testing.T) { analyzertest.Run(t, harness()) }

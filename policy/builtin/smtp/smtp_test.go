@@ -3,63 +3,33 @@ package smtp
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/picket-nsm/picket/internal/testenv"
-	"github.com/picket-nsm/picket/policy/rows"
+	"github.com/picket-nsm/picket/policy/rows/rowstest"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/smtp"
 	"github.com/picket-nsm/picket/traffic/files"
-	"github.com/picket-nsm/picket/zeek/record"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
-// shelf notes files as they end, one line each.
-type shelf struct{ rec *analyzertest.Recorder }
-
-func (shelf) New(*files.File)     {}
-func (shelf) Sniffed(*files.File) {}
-func (s shelf) Removed(f *files.File) {
-	if !s.rec.Quiet {
-		s.rec.Eventf("file %s %q depth=%d seen=%d missing=%d type=%s", f.ID, f.Name, f.Depth, f.Seen, f.Missing, f.MIME)
-	}
+// shelf makes a table of files that are noted as they end, one line each.
+func shelf(rec *analyzertest.Recorder) *files.Table {
+	return analyzertest.Files(rec, func(f *files.File) string {
+		return fmt.Sprintf("file %s %q depth=%d seen=%d missing=%d type=%s", f.ID, f.Name, f.Depth, f.Seen, f.Missing, f.MIME)
+	})
 }
 
-// ending finishes what files are left when a connection ends, so that
-// conversations do not touch each other.
-type ending struct {
-	wire.Handler
-	files *files.Table
-}
-
-func (e ending) End(c analyzer.Conn) {
-	e.Handler.End(c)
-	e.files.Finish(c.Now())
-}
-
-// harness writes each row as one line of name=value, unset columns left out.
 func harness() analyzertest.Harness {
-	schema := Schema()
 	return analyzertest.Harness{
 		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
 			cfg := Default()
 			cfg.Invalid, cfg.Addresses, cfg.Path = 2, 3, 4
-			log := New(cfg, func(row []value.Value) {
-				if !rec.Quiet {
-					rec.Eventf("row %s", show(schema, row))
-				}
-			})
-			tab := files.New(files.Default(), shelf{rec})
-			return wire.Factory(wire.Default(), wire.Deps{Files: tab, NewHandler: func() wire.Handler {
-				return ending{log.Handler(), tab}
-			}})
+			log := New(cfg, rowstest.Note(rec, Schema()))
+			return wire.Factory(wire.Default(), wire.Deps{Files: shelf(rec), NewHandler: log.Handler})
 		},
 		Allocs: 30, // names of files
 		// Zeek counts the bytes of the packet in which a line became too long.
@@ -76,106 +46,18 @@ func harness() analyzertest.Harness {
 	}
 }
 
-func show(s *record.Schema, row []value.Value) string {
-	var b strings.Builder
-	for i, v := range row {
-		if i > 0 && i < rows.Columns || !v.IsSet() {
-			continue
-		}
-		fmt.Fprintf(&b, "%s=%s ", s.Fields[i].Name, plain(v))
-	}
-	return strings.TrimSpace(b.String())
-}
-
-func plain(v value.Value) string {
-	switch v.Kind() {
-	case value.KindTime:
-		return fmt.Sprintf("%.1f", v.Float()-1e9)
-	case value.KindString:
-		return fmt.Sprintf("%q", v.Str())
-	case value.KindAddr:
-		return v.Addr().String()
-	case value.KindBool:
-		return fmt.Sprint(v.Bool())
-	case value.KindVector, value.KindSet:
-		var all []string
-		for _, e := range v.Elems() {
-			all = append(all, plain(e))
-		}
-		return "[" + strings.Join(all, " ") + "]"
-	}
-	return fmt.Sprint(v.Count())
-}
-
 func TestKit(t *testing.T) { analyzertest.Run(t, harness()) }
 
 func FuzzRows(f *testing.F) { analyzertest.Fuzz(f, harness()) }
 
-// The header is the one that real Zeek writes, column by column.
+// The columns are those that real Zeek writes.
 func TestRecordedHeader(t *testing.T) {
-	b, err := os.ReadFile(testenv.Shared(t, "golden", "zeek-logs", "smtp-multi-addr.pcap", "smtp.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names, types []string
-	for _, l := range strings.Split(string(b), "\n") {
-		if f, ok := strings.CutPrefix(l, "#fields\t"); ok {
-			names = strings.Split(f, "\t")
-		}
-		if f, ok := strings.CutPrefix(l, "#types\t"); ok {
-			types = strings.Split(f, "\t")
-		}
-	}
-	var got, kinds []string
-	for _, f := range Schema().Fields {
-		got = append(got, f.Name)
-		kind := kindName(f.Kind)
-		if f.Kind == value.KindSet || f.Kind == value.KindVector {
-			kind += "[" + kindName(f.Elem) + "]"
-		}
-		kinds = append(kinds, kind)
-	}
-	if !reflect.DeepEqual(got, names) || !reflect.DeepEqual(kinds, types) {
-		t.Errorf("got  %v %v\nwant %v %v", got, kinds, names, types)
-	}
-}
-
-func kindName(k value.Kind) string {
-	switch k {
-	case value.KindTime:
-		return "time"
-	case value.KindString:
-		return "string"
-	case value.KindAddr:
-		return "addr"
-	case value.KindPort:
-		return "port"
-	case value.KindCount:
-		return "count"
-	case value.KindBool:
-		return "bool"
-	case value.KindSet:
-		return "set"
-	case value.KindVector:
-		return "vector"
-	}
-	return "?"
+	rowstest.SameColumns(t, Schema(), "smtp-multi-addr.pcap", "smtp.log")
 }
 
 // The conversations of the analyzer's own tests end well here too.
 func TestAnalyzersConversations(t *testing.T) {
-	dir := filepath.Join(testenv.Root(t), "traffic", "analyzer", "smtp", "testdata")
-	rec := &analyzertest.Recorder{}
-	h := harness()
-	for _, c := range analyzertest.Load(t, dir) {
-		a := h.Factory(rec).New(value.ProtoTCP)
-		for _, turn := range c.Turns {
-			if len(turn.Data) > 0 {
-				a.Deliver(rec, turn.Orig, turn.Data)
-			}
-		}
-		a.End(rec)
-	}
+	analyzertest.EndsWell(t, harness(), "../../../traffic/analyzer/smtp/testdata")
 }
 
 func TestAddresses(t *testing.T) {
@@ -323,7 +205,7 @@ func TestHop(t *testing.T) {
 	} {
 		got := ""
 		if a, ok := log.hop([]byte(in)); ok {
-			got = plain(value.Addr16(a))
+			got = value.Addr16(a).Addr().String()
 		}
 		if got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
@@ -335,8 +217,7 @@ func TestHop(t *testing.T) {
 func TestHeld(t *testing.T) {
 	log := New(Default(), func([]value.Value) {})
 	rec := &analyzertest.Recorder{Quiet: true}
-	tab := files.New(files.Default(), shelf{rec})
-	a := wire.Factory(wire.Default(), wire.Deps{Files: tab, NewHandler: log.Handler}).New(value.ProtoTCP)
+	a := wire.Factory(wire.Default(), wire.Deps{Files: shelf(rec), NewHandler: log.Handler}).New(value.ProtoTCP)
 	a.Deliver(rec, true, []byte("HELO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"))
 	long := strings.Repeat("x", 200_000)
 	for _, name := range []string{"From", "Subject", "Date", "Message-ID", "Received", "Received", "Reply-To", "In-Reply-To", "User-Agent"} {

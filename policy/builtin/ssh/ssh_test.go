@@ -1,10 +1,9 @@
 package ssh
 
 import (
-	"fmt"
-	"strings"
 	"testing"
 
+	"github.com/picket-nsm/picket/policy/rows/rowstest"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/ssh"
@@ -13,35 +12,19 @@ import (
 
 const recorded = "../../../traffic/analyzer/ssh/testdata"
 
-// harness writes each row as one line of name=value.
-func harness(rec *analyzertest.Recorder) analyzer.Factory {
-	schema := Schema()
-	log := New(func(row []value.Value) {
-		if rec.Quiet {
-			return
-		}
-		var b strings.Builder
-		for i := colVersion; i < numColumns; i++ {
-			switch v := row[i]; {
-			case !v.IsSet():
-			case v.Kind() == value.KindString, v.Kind() == value.KindEnum:
-				fmt.Fprintf(&b, " %s=%q", schema.Fields[i].Name, v.Str())
-			default:
-				fmt.Fprintf(&b, " %s=%d", schema.Fields[i].Name, v.Count())
-			}
-		}
-		rec.Eventf("row%s", b.String())
-	})
-	return wire.Factory(wire.Default(), log.Handler)
+func harness() analyzertest.Harness {
+	return analyzertest.Harness{
+		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
+			return wire.Factory(wire.Default(), New(rowstest.Note(rec, Schema())).Handler)
+		},
+		Allocs: 8,
+		State:  300 << 10,
+	}
 }
 
-func TestKit(t *testing.T) { analyzertest.Run(t, kit()) }
+func TestKit(t *testing.T) { analyzertest.Run(t, harness()) }
 
-func FuzzRows(f *testing.F) { analyzertest.Fuzz(f, kit()) }
-
-func kit() analyzertest.Harness {
-	return analyzertest.Harness{Factory: harness, Allocs: 8, State: 300 << 10}
-}
+func FuzzRows(f *testing.F) { analyzertest.Fuzz(f, harness()) }
 
 // A login in whole pieces: a key that is refused, one that is taken.
 func TestLogin(t *testing.T) {

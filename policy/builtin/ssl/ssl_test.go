@@ -1,16 +1,14 @@
 package ssl
 
 import (
-	"fmt"
-	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
 
-	"github.com/picket-nsm/picket/internal/testenv"
 	fileslog "github.com/picket-nsm/picket/policy/builtin/files"
 	ocsplog "github.com/picket-nsm/picket/policy/builtin/ocsp"
 	x509log "github.com/picket-nsm/picket/policy/builtin/x509"
+	"github.com/picket-nsm/picket/policy/rows/rowstest"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/analyzer/analyzertest"
 	wire "github.com/picket-nsm/picket/traffic/analyzer/tls"
@@ -21,30 +19,20 @@ import (
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
-// harness writes each row of ssl.log and x509.log as one line of name=value;
-// unset columns and false ones are left out. files.log has only OCSP responses.
+// harness writes the rows of ssl.log and x509.log, and those of files.log and ocsp.log
+// for OCSP responses.
 func harness(cfg Config, dtls int, dir string) analyzertest.Harness {
 	return analyzertest.Harness{
 		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
-			out := func(name string, s *record.Schema) func([]value.Value) {
-				return func(row []value.Value) {
-					if !rec.Quiet {
-						rec.Eventf("%s %s", name, show(s, row))
-					}
-				}
-			}
-			weird := func(_ packet.Time, name, addl string) {
-				if !rec.Quiet {
-					rec.Eventf("file weird %s %s", name, addl)
-				}
-			}
-			filesLog := fileslog.New(fileslog.Default(), out("files", fileslog.Schema()))
+			out := func(s *record.Schema) func([]value.Value) { return rowstest.Note(rec, s) }
+			weird := rowstest.NoteWeird(rec)
+			filesLog := fileslog.New(fileslog.Default(), out(fileslog.Schema()))
 			table := files.New(files.Default(), filesLog)
-			certs := x509log.New(x509log.Default(), x509log.Deps{Write: out("x509", x509log.Schema()), Weird: weird, Once: always{}})
+			certs := x509log.New(x509log.Default(), x509log.Deps{Write: out(x509log.Schema()), Weird: weird, Once: always{}})
 			filesLog.Use(fileslog.Driver{Name: x509log.Name, Types: x509log.Types(), New: certs.Analyzer})
-			responses := ocsplog.New(out("ocsp", ocsplog.Schema()), weird)
+			responses := ocsplog.New(out(ocsplog.Schema()), weird)
 			filesLog.Use(fileslog.Driver{Name: ocsplog.Name, Types: []string{ocsplog.Type}, New: responses.Analyzer})
-			log := New(cfg, out("ssl", Schema(cfg)), table)
+			log := New(cfg, out(Schema(cfg)), table)
 			f := wire.Factories(log.Handler)[dtls]
 			if dtls == 1 {
 				datagrams := f.New
@@ -80,46 +68,6 @@ func (deaf) Deliver(analyzer.Conn, bool, []byte) {}
 func (deaf) Gap(analyzer.Conn, bool, uint64)     {}
 func (deaf) End(analyzer.Conn)                   {}
 
-func show(s *record.Schema, row []value.Value) string {
-	var b strings.Builder
-	for i, v := range row {
-		f := &s.Fields[i]
-		if !v.IsSet() || strings.HasPrefix(f.Name, "id.") || f.Name == "uid" || f.Kind == value.KindBool && !v.Bool() && f.Name != "sni_matches_cert" {
-			continue
-		}
-		fmt.Fprintf(&b, "%s=%s ", f.Name, cell(v))
-	}
-	return strings.TrimSpace(b.String())
-}
-
-func cell(v value.Value) string {
-	switch v.Kind() {
-	case value.KindBool:
-		if v.Bool() {
-			return "T"
-		}
-		return "F"
-	case value.KindInterval, value.KindTime:
-		return fmt.Sprintf("%.2f", v.Float())
-	case value.KindString:
-		if s := v.Str(); len(s) == 64 {
-			return s[:8]
-		}
-		return fmt.Sprintf("%q", v.Str())
-	case value.KindAddr:
-		return netip.AddrFrom16(v.Addr16()).Unmap().String()
-	case value.KindVector, value.KindSet:
-		var all []string
-		for _, e := range v.Elems() {
-			all = append(all, cell(e))
-		}
-		return "[" + strings.Join(all, " ") + "]"
-	case value.KindEnum:
-		return v.Str()
-	}
-	return fmt.Sprint(v.Count())
-}
-
 func TestKit(t *testing.T) { analyzertest.Run(t, harness(Default(), 0, "testdata")) }
 
 func TestKitDTLS(t *testing.T) { analyzertest.Run(t, harness(Default(), 1, "testdata/dtls")) }
@@ -136,22 +84,10 @@ func FuzzRowsDTLS(f *testing.F) { analyzertest.Fuzz(f, harness(Default(), 1, "te
 // were made with a policy script that adds a column.
 func TestRecordedHeader(t *testing.T) {
 	for _, name := range []string{"tls_tls1.2", "tls_ecdsa-cert"} {
-		found := false
-		for _, frames := range testenv.Frames(t, testenv.Shared(t, "golden", "log-batches", name, "batches.jsonl")) {
-			c, err := record.Open(frames[3])
-			if err != nil {
-				t.Fatal(err)
-			}
-			if want := c.Schema(); want.Stream == "SSL::LOG" {
-				found = true
-				want.Fields = want.Fields[:len(want.Fields)-1]
-				if got := Schema(Default()); !reflect.DeepEqual(got, want) {
-					t.Errorf("got  %+v\nwant %+v", got, want)
-				}
-			}
-		}
-		if !found {
-			t.Errorf("no ssl batch recorded in %s", name)
+		want := rowstest.Schema(t, name, "SSL::LOG")
+		want.Fields = want.Fields[:len(want.Fields)-1]
+		if got := Schema(Default()); !reflect.DeepEqual(got, want) {
+			t.Errorf("got  %+v\nwant %+v", got, want)
 		}
 	}
 }

@@ -2,38 +2,20 @@ package tunnel
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/picket-nsm/picket/internal/testenv"
+	"github.com/picket-nsm/picket/policy/rows/rowstest"
 	"github.com/picket-nsm/picket/traffic/analyzer"
 	"github.com/picket-nsm/picket/traffic/flow"
 	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/traffic/packet/packettest"
-	"github.com/picket-nsm/picket/zeek/record"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
 // The header is the one that real Zeek sends, column by column.
-func TestRecordedHeader(t *testing.T) {
-	for _, frames := range testenv.Frames(t, testenv.Shared(t, "golden", "log-batches", "tunnels_Teredo", "batches.jsonl")) {
-		c, err := record.Open(frames[3])
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := c.Schema()
-		if want.Stream != "Tunnel::LOG" {
-			continue
-		}
-		if got := Schema(); !reflect.DeepEqual(got, want) {
-			t.Errorf("got  %+v\nwant %+v", got, want)
-		}
-		return
-	}
-	t.Fatal("no tunnel batch recorded")
-}
+func TestRecordedHeader(t *testing.T) { rowstest.SameHeader(t, Schema(), "tunnels_Teredo") }
 
 // rows collects rows as text without their UID, which only has to be the same
 // for the same tunnel.

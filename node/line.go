@@ -24,15 +24,30 @@ type line struct {
 	cut func(stream string, strings, containers int)
 }
 
-// newLine puts the stations together; carrier is the bus. With block set, a
+// newLine puts the stations together; carrier is the bus, and columns nil where all
+// loggers are ours. With block set, a
 // full queue holds the writer up (files); else the newest batch is dropped and
 // counted (live capture).
-func newLine(l *ledger.Ledger, carrier ship.Carrier, written func(string, *record.Batch) (bool, bool), takes func(string, *record.Batch) bool, block bool, deps *Deps) *line {
+func newLine(l *ledger.Ledger, carrier ship.Carrier, written func(string, *record.Batch) (bool, bool), columns *columns, block bool, deps *Deps) *line {
 	cfg := ship.Default()
 	cfg.Block = block
-	s := ship.New(cfg, ship.Deps{Ledger: l, Carrier: carrier, Written: written, Takes: takes, Now: deps.Now, Log: deps.Log})
+	to := ship.Deps{Ledger: l, Carrier: carrier, Written: written, Now: deps.Now, Log: deps.Log}
+	if columns != nil {
+		to.Takes = columns.takes
+	}
+	s := ship.New(cfg, to)
+	offer := s.Offer
+	if columns != nil {
+		offer = func(b *record.Batch) {
+			if columns.nobody(b) != nil {
+				l.DropHeld(b.Path, ledger.StageShip, ledger.ReasonRefused, b.Records)
+				return
+			}
+			s.Offer(b)
+		}
+	}
 	way := &line{ship: s}
-	way.batcher = batch.New(batch.Default(), batch.Deps{Ledger: l, Out: s.Offer, Limit: carrier.Limit, Cut: func(s *batch.Stream, strings, containers int) {
+	way.batcher = batch.New(batch.Default(), batch.Deps{Ledger: l, Out: offer, Limit: carrier.Limit, Cut: func(s *batch.Stream, strings, containers int) {
 		if way.cut != nil {
 			way.cut(s.Schema.Stream, strings, containers)
 		}

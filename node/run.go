@@ -136,11 +136,11 @@ func (n *node) ready() { n.books.SetState(ledger.Ready, n.deps.Now()) }
 func (n *node) newLine(block bool) (*line, error) {
 	proof := ledger.Proof(func(logger string) string { return filepath.Join(filepath.Dir(n.spec.Dir), logger) })
 	written := func(logger string, b *record.Batch) (bool, bool) { return proof(logger, b.Producer, b.Start, b.Seq) }
-	takes, err := n.spec.Takes()
+	columns, err := newColumns(n.spec, n.layout, n.bus, n.deps.Log)
 	if err != nil {
 		return nil, err
 	}
-	l := newLine(n.books, n.bus, written, takes, block, &n.deps)
+	l := newLine(n.books, n.bus, written, columns, block, &n.deps)
 	if err := n.bus.Acks(n.spec.Name, Answers(l.ship)); err != nil {
 		return nil, err
 	}

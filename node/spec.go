@@ -58,6 +58,18 @@ type Stock struct {
 // ship.Deps has it; nil if all loggers are ours, which write everything. It may be
 // called from any goroutine.
 func (s Spec) Takes() (func(logger string, b *record.Batch) bool, error) {
+	zeeks, err := s.zeeks()
+	if err != nil || len(zeeks) == 0 {
+		return nil, err
+	}
+	return func(logger string, b *record.Batch) bool {
+		z := zeeks[logger]
+		return z == nil || fit(z, b) == nil
+	}, nil
+}
+
+// zeeks are the loggers of Stock.
+func (s Spec) zeeks() (map[string]*stock.Zeek, error) {
 	zeeks := map[string]*stock.Zeek{}
 	for name, of := range s.Stock {
 		z, err := stock.New(of.Version, of.Local)
@@ -66,17 +78,7 @@ func (s Spec) Takes() (func(logger string, b *record.Batch) bool, error) {
 		}
 		zeeks[name] = z
 	}
-	if len(zeeks) == 0 {
-		return nil, nil
-	}
-	return func(logger string, b *record.Batch) bool {
-		z := zeeks[logger]
-		if z == nil {
-			return true
-		}
-		c, err := record.Open(b.Payload)
-		return err == nil && z.Fit(c.Schema()) == nil
-	}, nil
+	return zeeks, nil
 }
 
 // Metrics is the endpoint that carries all nodes of the machine.

@@ -143,6 +143,15 @@ type Relay interface {
 	PublishFor(sender, topic, codec string, payload []byte) error
 }
 
+// Foreigners is an extra ability of a driver on whose bus loggers may be that are
+// not ours.
+type Foreigners interface {
+	// Foreign says whether that logger is a real Zeek's, which writes rows only that
+	// have its own columns. false: it is not, or that is not known yet; then what
+	// waits for it may be answered with NoListener once it is. From any goroutine.
+	Foreign(logger string) bool
+}
+
 // Driver is a backend that serves both contracts, as mem and nats do.
 type Driver interface {
 	Events

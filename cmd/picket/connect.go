@@ -39,7 +39,8 @@ func connectZeroMQ(s node.Spec, id string) (backend.Driver, error) {
 	mine, _ := eventCodecs(s.Bus.Codec)
 	cfg := zeromq.Config{
 		ID: id, ConnectXSUB: z.XPUB[0], ConnectXPUB: z.XSUB[0], Keys: zeromq.Keys(z.Keys),
-		Known: func(name string) bool { _, ok := l.Node(name); return ok },
+		Known:    func(name string) bool { _, ok := l.Node(name); return ok },
+		GiveBack: true, // the node asks who is foreign
 	}
 	if _, ok := l.Node(s.Name); ok {
 		cfg.Name = s.Name

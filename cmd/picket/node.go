@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,6 +22,7 @@ import (
 	"github.com/picket-nsm/picket/host/engine"
 	"github.com/picket-nsm/picket/node"
 	"github.com/picket-nsm/picket/zeek/layout"
+	"github.com/picket-nsm/picket/zeek/stock"
 )
 
 const nodeLong = `Run one node of a cluster: a worker, logger, proxy or manager. Its name, from the
@@ -58,6 +60,7 @@ type nodeFlags struct {
 	xpub   string
 	xsub   string
 	json   bool
+	zeeks  []string
 
 	websocket string
 }
@@ -96,6 +99,7 @@ func nodeCommand() *cobra.Command {
 	fl.StringVar(&f.spec.Bus.Backend, "backend", node.BackendNATS, "what carries events and logs: nats or zeromq")
 	fl.StringVar(&f.xpub, "xpub", broker.DefaultXPUB, "with zeromq: the broker's XPUB, where this node receives")
 	fl.StringVar(&f.xsub, "xsub", broker.DefaultXSUB, "with zeromq: the broker's XSUB, where it publishes")
+	fl.StringArrayVar(&f.zeeks, "zeek-logger", nil, "with zeromq: a logger that is a real Zeek's, as logger-1=9.0, or logger-1=9.0,default without local.zeek; may be given again")
 	fl.StringVar(&f.spec.Bus.Codec, "codec", "broker-bin-v1", "format of events, the cluster's: broker-bin-v1 or broker-json-v1")
 	fl.StringVar(&f.spec.Bus.URL, "bus", "nats://127.0.0.1:4222", "where the bus is")
 	fl.StringVar(&f.spec.Bus.CA, "bus-ca", "", "PEM file with the bus's certificate authority, for tls:// URLs")
@@ -172,6 +176,9 @@ func nodeSpec(f *nodeFlags, args []string) (node.Spec, error) {
 	default:
 		return s, usagef("node: --backend %s: there are nats and zeromq", s.Bus.Backend)
 	}
+	if s.Stock, err = zeekLoggers(f.zeeks, l, s.Bus.Backend); err != nil {
+		return s, err
+	}
 	if len(l.Role(layout.Logger)) > 1 {
 		s.Logs.Suffix = s.Name
 		if filepath.Clean(s.Logs.Dir) != "." {
@@ -179,6 +186,30 @@ func nodeSpec(f *nodeFlags, args []string) (node.Spec, error) {
 		}
 	}
 	return s, nil
+}
+
+// zeekLoggers reads NAME=VERSION, or NAME=VERSION,default, of loggers that are real
+// Zeek's.
+func zeekLoggers(given []string, l *layout.Layout, backend string) (map[string]node.Stock, error) {
+	if len(given) > 0 && backend != node.BackendZeroMQ {
+		return nil, usagef("node: --zeek-logger is for --backend zeromq; on nats the hub knows them")
+	}
+	all := map[string]node.Stock{}
+	for _, g := range given {
+		name, of, ok := strings.Cut(g, "=")
+		version, scripts, more := strings.Cut(of, ",")
+		if !ok || more && scripts != "default" && scripts != "local" {
+			return nil, usagef("node: --zeek-logger %s: want NAME=VERSION, as logger-1=9.0, or NAME=VERSION,default", g)
+		}
+		if _, err := stock.New(version, true); err != nil {
+			return nil, usagef("node: --zeek-logger %s: %v", g, err)
+		}
+		if !slices.ContainsFunc(l.Loggers(), func(n layout.Node) bool { return n.Name == name }) {
+			return nil, withCode(exitConfig, fmt.Errorf("node: --zeek-logger %s: the layout has no logger %s", g, name))
+		}
+		all[name] = node.Stock{Version: version, Local: scripts != "default"}
+	}
+	return all, nil
 }
 
 // zeromqByHand says where the sockets of a ZeroMQ cluster are, as a Zeek node finds

@@ -285,6 +285,56 @@ rotate = "0s"
 	}
 }
 
+// TestZeekLoggerByHand: a worker of ours, started by hand, in a cluster whose only
+// logger is nothing but libzmq. It gets the logs that its Zeek has, told or not
+// which one it is; rows that nobody would write are dropped, and the worker says so.
+func TestZeekLoggerByHand(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		flag  []string
+		local bool
+		ssl   bool
+		says  string
+	}{
+		{nil, true, false, "no logger writes these rows, so they are dropped and counted\" path=ssl"},
+		{[]string{"--zeek-logger", "logger-1=9.0,default"}, false, true, ""},
+	} {
+		t.Run(fmt.Sprint(c.flag), func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			logger := m.layout("1").Loggers()[0]
+			xpub, xsub := m.startBroker(nil)
+			z := startZeek(t, logger.Name, layout.Logger, xpub, xsub)
+			z.Socket("pull", "PULL", nil)
+			z.Bind("pull", fmt.Sprintf("tcp://%s:%d", logger.Addr, logger.Port))
+			u := m.startIn(filepath.Join(m.dir, "worker-1"), []string{"ZEEKPATH=" + m.dir}, slices.Concat(
+				[]string{"node", "worker-1", "--backend", "zeromq", "--xpub", xpub, "--xsub", xsub, "--read", demo(t), "--seed", "x", "--pace", "3s"}, c.flag)...)
+			z.greet("worker-1")
+			if code := u.end(t); code != 0 || !strings.Contains(u.out(), c.says) {
+				t.Fatalf("exit code %d\n%s", code, u.out())
+			}
+			zeek, err := stock.New("9.0", c.local)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows, pulled := m.demoRows(), map[string]int{}
+			for pulled["conn"] < len(rows["conn"]) || c.ssl && pulled["ssl"] < len(rows["ssl"]) {
+				b, err := record.Open(z.Recv("pull", 1)[0][3])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := zeek.Fit(b.Schema()); err != nil {
+					t.Error(err)
+				}
+				pulled[b.Schema().Path] += b.Records()
+			}
+			if (pulled["ssl"] > 0) != c.ssl || len(rows["ssl"]) == 0 {
+				t.Errorf("pulled %v of %d rows of ssl", pulled, len(rows["ssl"]))
+			}
+		})
+	}
+}
+
 // TestRealZeekHubDies: the hub is killed, and with it the bus, the broker and the
 // bridge. A Zeek worker connects again, as libzmq does, is greeted anew, and its
 // batches are written.

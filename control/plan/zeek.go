@@ -31,6 +31,15 @@ func ZeekFiles(in Input) (map[string][]byte, error) {
 			ipv6 = "T"
 		}
 	}
+	// Who listens at all addresses is reached at the machine's own.
+	reach := func(at string) string {
+		if a, err := netip.ParseAddrPort(strings.TrimPrefix(at, "tcp://")); err == nil && a.Addr().IsUnspecified() {
+			if own, err := netip.ParseAddr(z.Address); err == nil {
+				return "tcp://" + netip.AddrPortFrom(own, a.Port()).String()
+			}
+		}
+		return at
+	}
 	script := fmt.Sprintf(`# What a real Zeek process needs to take part in the cluster %s. picket up makes
 # this file anew. Beside it is cluster-layout.zeek. To start the node %s:
 #
@@ -43,7 +52,7 @@ redef Cluster::Backend::ZeroMQ::connect_xsub_endpoint = "%s";
 redef Cluster::Backend::ZeroMQ::connect_xpub_endpoint = "%s";
 redef Cluster::Backend::ZeroMQ::ipv6 = %s;
 redef Cluster::event_serializer = Cluster::EVENT_SERIALIZER_BROKER_%s_V1;
-`, c.Cluster.Name, c.Zeek[0].Name, c.Zeek[0].Name, ZeekDir(c.Cluster.Spool), strings.TrimSuffix(zeekScript, ".zeek"), z.XPUB, z.XSUB, ipv6, codec)
+`, c.Cluster.Name, c.Zeek[0].Name, c.Zeek[0].Name, ZeekDir(c.Cluster.Spool), strings.TrimSuffix(zeekScript, ".zeek"), reach(z.XPUB), reach(z.XSUB), ipv6, codec)
 	return map[string][]byte{"cluster-layout.zeek": l.Zeek(), zeekScript: []byte(script)}, nil
 }
 

@@ -46,6 +46,26 @@ func TestZeekFiles(t *testing.T) {
 	}
 }
 
+// TestZeekFilesEverywhere: where the hub listens at all addresses, Zeek processes of
+// other machines are told the one that they can reach.
+func TestZeekFilesEverywhere(t *testing.T) {
+	for own, want := range map[string]string{"10.0.0.1": "10.0.0.1", "fd00::1": "[fd00::1]"} {
+		files, err := ZeekFiles(input(func(c *config.Config) {
+			c.Bus.ZeroMQ.XPUB, c.Bus.ZeroMQ.XSUB, c.Bus.ZeroMQ.Address = "tcp://0.0.0.0:5555", "tcp://[::]:5556", own
+			c.Zeek = []config.Zeek{{Name: "zeek-1", Role: "worker"}}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		script := string(files["picket-cluster.zeek"])
+		for _, line := range []string{`connect_xsub_endpoint = "tcp://` + want + `:5555";`, `connect_xpub_endpoint = "tcp://` + want + `:5556";`} {
+			if !strings.Contains(script, line+"\n") {
+				t.Errorf("no line %q in\n%s", line, script)
+			}
+		}
+	}
+}
+
 func TestStock(t *testing.T) {
 	nodes, err := Nodes(input(func(c *config.Config) {
 		c.Bus.ZeroMQ.XPUB, c.Bus.ZeroMQ.XSUB = "tcp://127.0.0.1:5555", "tcp://127.0.0.1:5556"

@@ -61,7 +61,8 @@ type Deps struct {
 	// nothing is ever known and batches wait for their logger.
 	Written func(logger string, b *record.Batch) (written, known bool)
 	// Takes says whether a logger can write such rows: a real Zeek's knows its own
-	// columns only. Others get them. Asked once for each batch and logger; nil: all can.
+	// columns only. Others get them. Asked once for each batch and logger, and anew of a
+	// batch that comes back; nil: all can.
 	Takes func(logger string, b *record.Batch) bool
 	Now   func() time.Time // nil: time.Now
 	Log   *slog.Logger     // nil: silent
@@ -361,7 +362,7 @@ func (s *Ship) take(it *item) {
 // free takes an item back from its logger, who has not written it and never will.
 func (s *Ship) free(it *item) {
 	s.take(it)
-	it.sends, it.misses, it.wait = 0, 0, 0
+	it.sends, it.misses, it.wait, it.takes = 0, 0, 0, nil
 	s.deps.Ledger.Unsent(it.entry)
 	s.enqueue(it)
 }

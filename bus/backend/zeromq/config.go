@@ -30,6 +30,9 @@ type Config struct {
 	Keys      Keys
 	// Plain: a logger that knows no envelopes, as a real Zeek's; ours.
 	Plain bool
+	// GiveBack answers what waits for a logger that turns out to be a real Zeek's with
+	// NoListener, so that its sender, who asks Foreign, can send it elsewhere; ours.
+	GiveBack bool
 
 	Linger         time.Duration // linger_ms; default 500 ms
 	XPUBSndHWM     int           // xpub_sndhwm: events towards the broker; default 1000

@@ -85,6 +85,50 @@ func TestToZeekLogger(t *testing.T) {
 	})
 }
 
+// TestForeign: what waits for a logger that turns out to be a real Zeek's is given
+// back, so that its sender can ask whether it fits; from then on it is sent.
+func TestForeign(t *testing.T) {
+	h := startHub(t, Keys{})
+	lib := libzmqtest.Start(t)
+	lib.Socket("pull", "PULL", nil)
+	n, err := New(Config{Name: "worker-1", ID: zid("worker-1", "N1"), ConnectXPUB: h.cfg.XSUB[0], ConnectXSUB: h.cfg.XPUB[0], GiveBack: true, Loggers: []Logger{{"logger-1", lib.Bind("pull", "tcp://127.0.0.1:*")}}}, Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	acks := &ackBox{}
+	if err := n.Acks("worker-1", acks.take); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Send("logger-1", numbered(1)); err != nil {
+		t.Fatal(err)
+	}
+	if n.Foreign("logger-1") || n.Foreign("logger-2") {
+		t.Error("known before anybody could know")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- n.Run(ctx) }()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	testenv.Eventually(t, aim, "an answer", func() bool { return len(acks.list()) == 1 })
+	if a := acks.list()[0]; a.Seq != 1 || a.Err != backend.NoListener {
+		t.Errorf("%+v", a)
+	}
+	testenv.Eventually(t, aim, "it is found out", func() bool { return n.Foreign("logger-1") })
+	if err := n.Send("logger-1", numbered(2)); err != nil {
+		t.Fatal(err)
+	}
+	if m := lib.Recv("pull", 1)[0]; string(m[3]) != "2" {
+		t.Errorf("got %q", m)
+	}
+	testenv.Eventually(t, aim, "an answer", func() bool { return len(acks.list()) == 2 })
+	if a := acks.list()[1]; a.Seq != 2 || !a.Unconfirmed {
+		t.Errorf("%+v", a)
+	}
+}
+
 // TestFromZeekWorker: what real workers sent arrives whole, in order, from a
 // libzmq PUSH, with what the header says in the envelope, and no number.
 func TestFromZeekWorker(t *testing.T) {

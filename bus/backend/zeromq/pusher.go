@@ -25,6 +25,7 @@ type pusher struct {
 
 	mu     sync.Mutex
 	tried  bool // it is known whether the logger listens
+	zeek   bool // the last one that did was a real Zeek's
 	peer   *zmtp.Peer
 	picket bool
 	next   uint64          // number of the next batch on this connection, from 1
@@ -92,6 +93,13 @@ func (p *pusher) watch(e zmtp.Event) {
 		_, p.picket = e.Peer.Property(propertyLogger)
 		held := p.held
 		p.held = nil
+		if !p.picket && !p.zeek && p.l.c.cfg.GiveBack {
+			for _, b := range held {
+				p.l.nobody(p.name, b)
+			}
+			held = nil
+		}
+		p.zeek = !p.picket
 		for i, b := range held {
 			if err := p.push(b); err != nil {
 				for _, b := range held[i:] {
@@ -125,6 +133,17 @@ func (p *pusher) watch(e zmtp.Event) {
 	close(p.l.changed)
 	p.l.changed = make(chan struct{})
 	p.l.mu.Unlock()
+}
+
+// Foreign says whether a logger is a real Zeek's, as far as is known.
+func (c *Conn) Foreign(logger string) bool {
+	p := c.logs.pushers[logger]
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.zeek
 }
 
 // refuse answers that sendings reached nobody; mu is held.

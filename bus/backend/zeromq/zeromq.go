@@ -38,8 +38,8 @@ type Deps struct {
 	Warn func(text string)
 }
 
-// Conn is a node's end of the bus. It implements backend.Driver and
-// backend.Discoverer.
+// Conn is a node's end of the bus. It implements backend.Driver,
+// backend.Discoverer and backend.Foreigners.
 type Conn struct {
 	cfg  Config
 	deps Deps
@@ -335,4 +335,5 @@ func (c *Conn) Metrics() map[string]uint64 {
 var (
 	_ backend.Driver     = (*Conn)(nil)
 	_ backend.Discoverer = (*Conn)(nil)
+	_ backend.Foreigners = (*Conn)(nil)
 )

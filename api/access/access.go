@@ -68,6 +68,9 @@ type Deps struct {
 	Closed bool
 	// Last is the port of an earlier life, tried first where Listen has port 0.
 	Last int
+	// Told is told what is wrong with the acl file while the door is open, and with
+	// "" that nothing is any more, from one goroutine. nil: nobody wants to know.
+	Told func(trouble string)
 }
 
 // Identity is who asks.
@@ -95,6 +98,15 @@ type Guard struct {
 
 	mu     sync.Mutex
 	counts map[string]uint64
+	stays  map[*stay]struct{}
+}
+
+// stay is a request that is being answered. What takes long, as a stream does,
+// ends when the acl file no longer allows it.
+type stay struct {
+	need  Role
+	proof Proof
+	end   context.CancelFunc
 }
 
 // New reads the files that the settings name. It opens no port.
@@ -112,7 +124,7 @@ func New(c Config, d Deps) (*Guard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", c.Name, err)
 	}
-	g := &Guard{gate: gate, deps: d, counts: map[string]uint64{}}
+	g := &Guard{gate: gate, deps: d, counts: map[string]uint64{}, stays: map[*stay]struct{}{}}
 	g.refusals = NewRefusals(d.Now, g.count, LogRefusals(d.Log, c.Name))
 	g.halfOpen = NewHalfOpen(maxHandshakes, g.refusals)
 	return g, nil
@@ -163,7 +175,6 @@ func (g *Guard) Serve(ctx context.Context, h http.Handler) error {
 		return fmt.Errorf("run %s: not listening", g.gate.cfg.Name)
 	}
 	base, end := context.WithCancel(context.Background())
-	defer end()
 	srv := &http.Server{
 		Handler: g.front(h), ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 		ErrorLog:    slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // ConnState counts and logs
@@ -173,6 +184,10 @@ func (g *Guard) Serve(ctx context.Context, h http.Handler) error {
 		// One connection carries one stream: with HTTP/2 a client could open hundreds.
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 	}
+	var watching sync.WaitGroup
+	watching.Go(func() { g.gate.Watch(base, g.reloaded) })
+	defer watching.Wait()
+	defer end()
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(g.listener) }()
 	var err error

@@ -2,7 +2,6 @@ package access
 
 import (
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -50,6 +49,7 @@ type Client struct {
 	Role Role // at the control door
 
 	subscribe, publish []string // prefixes of topics, at the door for events
+	proof              string   // token_sha256 and certificate
 }
 
 // MaySubscribe reports whether everything that a subscription lets in is
@@ -69,7 +69,7 @@ func covered(by []string, topic string) bool {
 }
 
 // ACL says who is who: by the hash of a token, by a name in a certificate. It
-// does not change.
+// does not change: where its file does, there is another one.
 type ACL struct {
 	tokens map[[sha256.Size]byte]*Client
 	names  map[string]*Client
@@ -126,7 +126,7 @@ func ParseACL(path string, text []byte) (*ACL, error) {
 		if !ok {
 			return bad("role %q: want read, operate, or none at all", c.Role)
 		}
-		id := &Client{Name: c.Name, Role: role, subscribe: c.Subscribe, publish: c.Publish}
+		id := &Client{Name: c.Name, Role: role, subscribe: c.Subscribe, publish: c.Publish, proof: strings.ToLower(c.Token) + " " + c.Certificate}
 		if c.Token != "" {
 			b, err := hex.DecodeString(c.Token)
 			if err != nil || len(b) != sha256.Size {
@@ -179,19 +179,20 @@ var ErrStranger = errors.New("no token and no certificate that the acl file know
 // certificate are its DNS names and its common name. Tokens are looked up by
 // their hash, so the time it takes tells nothing of them. Without a file, the
 // nil client asks.
-func (a *ACL) Who(r *http.Request) (*Client, error) {
+func (a *ACL) Who(r *http.Request) (*Client, error) { return a.Known(ProofOf(r)) }
+
+// Known is Who for a proof that was taken earlier.
+func (a *ACL) Known(p Proof) (*Client, error) {
 	if a == nil {
 		return nil, nil
 	}
-	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		if c := a.certified(r.TLS.VerifiedChains[0][0]); c != nil {
+	for _, n := range p.names {
+		if c := a.names[n]; c != nil && n != "" {
 			return c, nil
 		}
 	}
-	if token := bearer(r); token != "" {
-		if c := a.tokens[sha256.Sum256([]byte(token))]; c != nil {
-			return c, nil
-		}
+	if c := a.tokens[p.token]; c != nil && p.given {
+		return c, nil
 	}
 	return nil, ErrStranger
 }
@@ -203,13 +204,4 @@ func bearer(r *http.Request) string {
 		return ""
 	}
 	return strings.TrimSpace(token)
-}
-
-func (a *ACL) certified(c *x509.Certificate) *Client {
-	for _, n := range append(c.DNSNames, c.Subject.CommonName) {
-		if id := a.names[n]; id != nil && n != "" {
-			return id
-		}
-	}
-	return nil
 }

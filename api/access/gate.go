@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -35,13 +36,19 @@ type Config struct {
 	Origins []string // of web pages that may connect, http://host:port, besides our own
 }
 
-// Gate is the settings with the files read that they name. It does not change.
+// Gate is the settings with the files read that they name. Only the acl changes,
+// by Watch.
 type Gate struct {
 	cfg   Config
 	Local bool        // bound to loopback
 	TLS   *tls.Config // nil: none
-	ACL   *ACL        // nil: there is no file
+
+	acl  atomic.Pointer[ACL]
+	read stamp // of the acl file, when it was read last
 }
+
+// ACL is who may what just now; nil: there is no file.
+func (g *Gate) ACL() *ACL { return g.acl.Load() }
 
 // NewGate reads the files, and checks what stands between the door and
 // strangers: beyond loopback there is no door without TLS and an acl file.
@@ -69,12 +76,12 @@ func NewGate(c Config) (*Gate, error) {
 		return nil, errors.New("client_ca needs cert and key, and an acl file that names the certificates")
 	}
 	if c.ACL != "" {
-		if g.ACL, err = ReadACL(c.ACL); err != nil {
+		g.read = stampOf(c.ACL) // before it is read: a change meanwhile is one
+		acl, err := g.readACL()
+		if err != nil {
 			return nil, err
 		}
-		if g.ACL.Certificates() && c.ClientCA == "" && !c.TokensOnly {
-			return nil, fmt.Errorf("acl %s names certificates: say client_ca, who signs them", c.ACL)
-		}
+		g.acl.Store(acl)
 	}
 	if c.Cert != "" {
 		if g.TLS, err = loadTLS(c); err != nil {

@@ -42,7 +42,7 @@ func (g *Guard) Identify(r *http.Request) (Identity, error) {
 				fmt.Sprintf("too many wrong tokens from %s; try again in %d s", id.From.Addr(), int(wait/time.Second)+1)}
 		}
 	}
-	c, err := g.gate.ACL.Who(r)
+	c, err := g.gate.ACL().Who(r)
 	switch {
 	case err == nil && c != nil:
 		if token != "" {
@@ -53,7 +53,7 @@ func (g *Guard) Identify(r *http.Request) (Identity, error) {
 	case token != "":
 		g.guesses.wrong(id.From.Addr(), g.deps.Now())
 		text := "no such token"
-		if g.gate.ACL == nil {
+		if g.gate.ACL() == nil {
 			text = "no tokens are known: acl in [" + g.gate.cfg.Section + "] names the file"
 		}
 		return id, &Denied{http.StatusUnauthorized, ReasonToken, text}
@@ -71,7 +71,7 @@ func (g *Guard) Allow(id Identity, need Role) error {
 	}
 	if id.Name == "" {
 		text := "a token is needed for that: Authorization: Bearer TOKEN"
-		if g.gate.ACL == nil {
+		if g.gate.ACL() == nil {
 			text = "nobody may do that here: acl in [" + g.gate.cfg.Section + "] names the file of those who may"
 		}
 		return &Denied{http.StatusUnauthorized, ReasonToken, text}
@@ -100,17 +100,60 @@ func From(ctx context.Context) Identity {
 // Require lets those through who have a role, and refuses the others.
 func (g *Guard) Require(need Role, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, leave := g.enter(r, need)
+		defer leave()
 		id, err := g.Identify(r)
 		if err == nil {
 			err = g.Allow(id, need)
 		}
-		r = r.WithContext(context.WithValue(r.Context(), idKey{}, id))
+		r = r.WithContext(context.WithValue(ctx, idKey{}, id))
 		if err != nil {
 			g.refuse(w, r, err)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// enter notes a request before it is looked at, so that none slips through while
+// the acl file changes. Its context ends with leave, or when it may no longer.
+func (g *Guard) enter(r *http.Request, need Role) (ctx context.Context, leave func()) {
+	ctx, end := context.WithCancel(r.Context())
+	s := &stay{need: need, proof: ProofOf(r), end: end}
+	g.mu.Lock()
+	g.stays[s] = struct{}{}
+	g.mu.Unlock()
+	return ctx, func() {
+		end()
+		g.mu.Lock()
+		delete(g.stays, s)
+		g.mu.Unlock()
+	}
+}
+
+// reloaded is told of a change of the acl file: what is being answered to those
+// who may no longer have it ends.
+func (g *Guard) reloaded(r Reload) {
+	trouble := r.Record(g.deps.Log, g.deps.Audit, g.gate.cfg.Name, g.deps.Via)
+	if g.deps.Told != nil {
+		g.deps.Told(trouble)
+	}
+	if r.Err != nil {
+		g.count("acl.broken", 1)
+		return
+	}
+	acl := g.gate.ACL()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.counts["acl.taken"]++
+	for s := range g.stays {
+		if !s.proof.given && len(s.proof.names) == 0 {
+			continue // a reader on loopback
+		}
+		if c, err := acl.Known(s.proof); err != nil || c.Role < s.need {
+			s.end()
+		}
+	}
 }
 
 // denied counts, logs and records a refusal; of many alike within a second, one.

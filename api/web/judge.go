@@ -62,8 +62,12 @@ func (m *memo) judge(f *Frame, st *status.Status) {
 	}
 	m.silent(f.Nodes, now, add)
 	for _, d := range f.Doors {
-		if d.URL == "" {
-			add(warn, "door", d.Node, d.Kind+" of "+d.Node+" is closed: "+d.Trouble, m.lasting("door "+d.Kind, now), 0)
+		if d.URL == "" || d.Trouble != "" {
+			text := d.Kind + " of " + d.Node + ": " + d.Trouble
+			if d.URL == "" {
+				text = d.Kind + " of " + d.Node + " is closed: " + d.Trouble
+			}
+			add(warn, "door", d.Node, text, m.lasting("door "+d.Kind, now), 0)
 		}
 	}
 	if f.Totals.RecDrop > 0 {

@@ -25,7 +25,8 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 		refuse(reason, http.StatusForbidden, why)
 		return
 	}
-	who, err := s.gate.ACL.Who(r)
+	acl, proof := s.gate.ACL(), access.ProofOf(r)
+	who, err := acl.Known(proof)
 	if err != nil {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		refuse(access.ReasonToken, http.StatusUnauthorized, err.Error())
@@ -37,9 +38,10 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.exit()
 	c := &client{
-		server: s, remote: from, who: who, style: eventjson.Strict,
+		server: s, remote: from, proof: proof, style: eventjson.Strict,
 		over: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
+	c.may.Store(who)
 	// Compression is never taken: a few bytes of it can stand for megabytes.
 	c.ws, err = websocket.Accept(&hijacker{w, c}, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // origins were looked at above
@@ -53,6 +55,9 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	c.ws.SetReadLimit(int64(s.cfg.MessageBytes))
 	s.add(c)
 	defer s.remove(c)
+	if fresh := s.gate.ACL(); fresh != acl { // changed while it came in
+		c.readmit(fresh)
+	}
 	c.serve(r.RequestURI, r.Header)
 }
 

@@ -194,6 +194,55 @@ func TestTokensAtRate(t *testing.T) {
 	}
 }
 
+// The acl file is taken while the door is open. Who is gone from it, or may no
+// longer have what it has, is closed and told why; others keep their connection.
+func TestFileChanges(t *testing.T) {
+	dir := t.TempDir()
+	client := func(name, topics string) string {
+		return "[[client]]\nname = \"" + name + "\"\ntoken_sha256 = \"" + hash(name) + "\"\nsubscribe = [" + topics + "]\npublish = [" + topics + "]\n"
+	}
+	acl := file(t, dir, "acl.toml", client("stays", `"a/"`)+client("less", `"a/", "b/"`)+client("gone", `"a/"`))
+	w := open(t, websocket.Config{ACL: acl}, nil)
+	dial := func(name string, topics ...string) *conn {
+		c := w.dial(websocket.PathV1, "Authorization", "Bearer "+name)
+		c.subscribe(topics...)
+		return c
+	}
+	stays, less, gone := dial("stays", "a/"), dial("less", "a/", "b/x"), dial("gone", "a/")
+	write := func(text string) { // whole, as editors do
+		if err := os.Rename(file(t, dir, "tmp", text), acl); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(client("stays", `"a/", "c/"`) + client("less", `"a/"`) + client("new", `"a/"`))
+	denied := func(text string) string { return `{"type":"error","code":"access_denied","context":"` + text + `"}` }
+	gone.want(denied("the acl file no longer knows this client"))
+	gone.closed(1008, "the acl file no longer knows this client")
+	less.want(denied("client less may not subscribe to b/x"))
+	less.closed(1008, "client less may not subscribe to b/x")
+	until(t, "all have been looked at", func() bool { return w.door.Counters()["acl.taken"] == 1 })
+	fresh := dial("new", "a/")
+	stays.send(message("c/1", "e", 1)) // may do so now
+	stays.send(message("a/1", "e", 2))
+	fresh.want(text("a/1", "e", count(2)))
+	if status, _ := w.try(http.Header{"Authorization": {"Bearer gone"}}); status != http.StatusUnauthorized {
+		t.Errorf("who is gone comes in: %d", status)
+	}
+
+	write("[[client]]\n")
+	until(t, "the mistake is told", func() bool { return w.door.Counters()["acl.broken"] == 1 })
+	fresh.send(message("a/2", "e", 3))
+	stays.want(text("a/2", "e", count(3)))
+	if n := w.door.Counters(); n["acl.taken"] != 1 || n["refused.publish"] != 0 || n["refused.subscribe"] != 2 {
+		t.Errorf("%v", n)
+	}
+	for _, says := range []string{"is taken: new new; gone gone; changed less, stays", "the file as it was before still counts"} {
+		if !strings.Contains(w.log.String(), says) {
+			t.Errorf("no %q in the log:\n%s", says, w.log.String())
+		}
+	}
+}
+
 func TestSettings(t *testing.T) {
 	dir := t.TempDir()
 	ca := testcert.New(t)

@@ -32,7 +32,8 @@ type client struct {
 	number uint64
 	id     string
 	remote netip.AddrPort
-	who    *access.Client
+	proof  access.Proof
+	may    atomic.Pointer[access.Client] // nil: all
 	app    string
 	hasApp bool
 	style  eventjson.Style
@@ -52,8 +53,9 @@ type client struct {
 	mu      sync.Mutex
 	queue   []item // from head on
 	head    int
-	waiting int     // bytes in queue and being written
-	ending  closing // why, if over is closed
+	waiting int      // bytes in queue and being written
+	ending  closing  // why, if over is closed
+	wanted  []string // what it has asked for, to be allowed still
 	over    chan struct{}
 	wake    chan struct{} // the writer has something to do
 
@@ -302,13 +304,17 @@ func (c *client) subscribe(text []byte) {
 		refuse(refuseMany, codeLimit, fmt.Sprintf("%d subscriptions, where %d are the most", n, s.cfg.Subscriptions))
 		return
 	}
+	c.mu.Lock()
+	c.wanted = c.topics
+	c.mu.Unlock()
+	who := c.may.Load() // after that: one of us two sees a change of the acl file
 	for _, t := range c.topics {
 		if len(t) > maxTopic {
 			refuse(refuseMany, codeLimit, fmt.Sprintf("a subscription of %d bytes, where %d are the most", len(t), maxTopic))
 			return
 		}
-		if !c.who.MaySubscribe(t) {
-			refuse(refuseSubscribe, codeDenied, access.Clip("client "+c.who.Name+" may not subscribe to "+t, 110))
+		if !who.MaySubscribe(t) {
+			refuse(refuseSubscribe, codeDenied, maySubscribe(who, t))
 			return
 		}
 	}
@@ -331,6 +337,37 @@ func (c *client) subscribe(text []byte) {
 	s.note("WebSocket client " + c.endpoint() + " subscribed to " + vector(c.topics))
 	c.send(eventjson.AppendAck(nil, c.id, s.deps.Version))
 	c.acked.Store(true)
+}
+
+func maySubscribe(who *access.Client, topic string) string {
+	return access.Clip("client "+who.Name+" may not subscribe to "+topic, 110)
+}
+
+// readmit asks the acl file, which has changed, about the client again: one that
+// is gone from it, or has what it may no longer have, is closed. It is called from
+// any goroutine, so it touches nothing that serve's owns.
+func (c *client) readmit(acl *access.ACL) {
+	why := ""
+	who, err := acl.Known(c.proof)
+	if err != nil {
+		why = "the acl file no longer knows this client"
+	} else {
+		c.may.Store(who)
+		c.mu.Lock()
+		wanted := c.wanted
+		c.mu.Unlock()
+		for _, t := range wanted {
+			if !who.MaySubscribe(t) {
+				why = maySubscribe(who, t)
+				break
+			}
+		}
+	}
+	if why != "" {
+		c.server.refusals.Add(refuseSubscribe, fmt.Sprintf("client %d: %s", c.number, why), c.remote)
+		c.send(eventjson.AppendError(nil, codeDenied, why, ""))
+		c.end(closing{code: 1008, reason: why, flush: true, say: true})
+	}
 }
 
 // vector writes topics as Zeek prints a vector, the first hundred.

@@ -132,8 +132,8 @@ func (c *client) event(text []byte) {
 		c.complain(refusePublish, codeDenied, fmt.Sprintf("a topic of %d bytes, where %d are the most", len(topic), maxTopic), "")
 		return
 	}
-	if !c.who.MayPublish(topic) {
-		c.complain(refusePublish, codeDenied, "client "+c.who.Name+" may not publish to "+access.Clip(topic, 100), "")
+	if who := c.may.Load(); !who.MayPublish(topic) {
+		c.complain(refusePublish, codeDenied, "client "+who.Name+" may not publish to "+access.Clip(topic, 100), "")
 		return
 	}
 	if strings.HasPrefix(e.Name, ownEvents) {

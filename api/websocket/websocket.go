@@ -15,9 +15,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +27,7 @@ import (
 	"github.com/picket-nsm/picket/api/access"
 	"github.com/picket-nsm/picket/bus/backend"
 	"github.com/picket-nsm/picket/bus/codec"
+	"github.com/picket-nsm/picket/host/audit"
 	"github.com/picket-nsm/picket/zeek/declare"
 )
 
@@ -46,6 +49,11 @@ type Deps struct {
 	Note func(text string)
 	// Holder says who listens on an address already, or "". nil: nobody knows.
 	Holder func(netip.AddrPort) string
+	// Audit is the record into which it goes that the acl file has changed. nil: none.
+	Audit *audit.Log
+	// Told is told what is wrong with the acl file while the door is open, and with
+	// "" that nothing is any more, from one goroutine. nil: nobody wants to know.
+	Told func(trouble string)
 }
 
 // Server is the door.
@@ -127,6 +135,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	kept, stop := context.WithCancel(context.Background())
 	running.Go(func() { s.keep(kept) })
+	running.Go(func() { s.gate.Watch(kept, s.reloaded) })
 	failed := make(chan error, 1)
 	running.Go(func() { failed <- s.http.Serve(s.listener) })
 	var err error
@@ -224,6 +233,29 @@ func (s *Server) keep(ctx context.Context) {
 			clear(all)
 		}
 	}
+}
+
+// reloaded is told of a change of the acl file.
+func (s *Server) reloaded(r access.Reload) {
+	log := s.deps.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	trouble := r.Record(log, s.deps.Audit, "websocket", "websocket")
+	if s.deps.Told != nil {
+		s.deps.Told(trouble)
+	}
+	if r.Err != nil {
+		s.metrics.count("acl.broken", 1)
+		return
+	}
+	s.mu.Lock()
+	all := slices.Collect(maps.Keys(s.clients))
+	s.mu.Unlock()
+	for _, c := range all {
+		c.readmit(s.gate.ACL())
+	}
+	s.metrics.count("acl.taken", 1)
 }
 
 // note tells of a client, for cluster.log.

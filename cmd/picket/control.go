@@ -18,10 +18,10 @@ import (
 const doorControl = "control"
 
 // serveControl is one attempt to open the door for operators elsewhere.
-func serveControl(ctx context.Context, w node.Doorway, cfg node.Control, up func(url string)) error {
+func serveControl(ctx context.Context, w node.Doorway, cfg node.Control, at doorNotes) error {
 	guard, err := access.New(controlAccess(cfg), access.Deps{
 		Log: w.Log, Now: w.Now, Audit: audit.New(cfg.Spool, w.Now), Holder: procinfo.Listener, Via: doorControl, Closed: true,
-		Last: status.LastPort(w.Spec.Dir, doorControl),
+		Last: status.LastPort(w.Spec.Dir, doorControl), Told: at.wrong,
 	})
 	if err != nil {
 		return err
@@ -30,7 +30,7 @@ func serveControl(ctx context.Context, w node.Doorway, cfg node.Control, up func
 	if err != nil {
 		return err
 	}
-	up(url)
+	at.up(url)
 	mux := http.NewServeMux()
 	control.New(cfg.Spool, guard).Handle(mux)
 	over, stop := context.WithCancel(ctx)

@@ -136,6 +136,21 @@ func TestOperateFromElsewhere(t *testing.T) {
 	if out, code := m.picket("restart", "worker-1"); code != 0 { // by the socket
 		t.Errorf("restart: %d %s", code, out)
 	}
+	// A changed file counts while the hub runs; a broken one does not, and is told.
+	keep, err := os.ReadFile(acl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.file("acl.toml", strings.Replace(string(keep), sum("see"), sum("other"), 1))
+	m.wait("the old token is none any more", func(*status.Status) bool {
+		out, code := at(eye, "status")
+		return code == exitFailure && (strings.Contains(out, "no such token") || strings.Contains(out, "too many wrong tokens"))
+	})
+	m.file("acl.toml", "nonsense")
+	m.wait("what is wrong with the file", func(s *status.Status) bool {
+		out, _ := m.picket("status")
+		return strings.Contains(out, "! control of hub  "+url+": ") && strings.Contains(out, "still counts")
+	})
 	if out, code := at(hand, "stop"); code != 0 || !strings.Contains(out, "has closed its door") {
 		t.Errorf("stop: %d %s", code, out)
 	}
@@ -149,6 +164,10 @@ func TestOperateFromElsewhere(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	find(t, all, "ops", "restart", "manager", audit.Done)
+	if e := find(t, all, "", "acl", "", audit.Done); e.What != "changed eye" || e.From != "file "+acl {
+		t.Errorf("%+v", e)
+	}
+	find(t, all, "", "acl", "", audit.Failed)
 	find(t, all, "eye", "restart", "worker-1", audit.Refused)
 	find(t, all, "", "request", "", audit.Refused)
 	me := all[0].Who

@@ -23,9 +23,10 @@ import (
 
 // serveDashboard is one attempt to open the dashboard. last is the port of an
 // earlier life.
-func serveDashboard(ctx context.Context, w node.Doorway, cfg node.Web, last int, up func(url string)) error {
+func serveDashboard(ctx context.Context, w node.Doorway, cfg node.Web, last int, at doorNotes) error {
 	guard, err := access.New(dashboardAccess(cfg), access.Deps{
 		Log: w.Log, Now: w.Now, Audit: audit.New(cfg.Spool, w.Now), Holder: procinfo.Listener, Via: web.Kind, Last: cmp.Or(last, web.DefaultPort),
+		Told: at.wrong,
 	})
 	if err != nil {
 		return err
@@ -39,12 +40,12 @@ func serveDashboard(ctx context.Context, w node.Doorway, cfg node.Web, last int,
 		Look:  func(earlier *status.Status) (*status.Status, error) { return status.Collect(cfg.Spool, earlier) },
 		Files: func(logger string) ([]ledger.File, error) { return openFiles(filepath.Join(cfg.Spool, logger)) },
 	})
-	at, err := guard.Listen()
+	base, err := guard.Listen()
 	if err != nil {
 		return err
 	}
-	up(at + "/")
-	notePort(w, at)
+	at.up(base + "/")
+	notePort(w, base)
 	over, stop := context.WithCancel(ctx)
 	var noting sync.WaitGroup
 	noting.Go(func() { noteGuard(over, w, web.Kind, page.Counters) })

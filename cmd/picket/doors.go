@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -11,7 +12,9 @@ import (
 	"github.com/picket-nsm/picket/api/websocket"
 	"github.com/picket-nsm/picket/bus/backend"
 	"github.com/picket-nsm/picket/bus/codec"
+	"github.com/picket-nsm/picket/host/audit"
 	"github.com/picket-nsm/picket/host/status"
+	"github.com/picket-nsm/picket/host/supervisor"
 	"github.com/picket-nsm/picket/internal/procinfo"
 	"github.com/picket-nsm/picket/node"
 	"github.com/picket-nsm/picket/standard"
@@ -33,33 +36,37 @@ func openDoors(ctx context.Context, w node.Doorway) {
 	var open sync.WaitGroup
 	if cfg := w.Spec.Doors.WebSocket; cfg != nil {
 		open.Go(func() {
-			keepDoor(ctx, w, doorWebSocket, func(up func(string)) error { return serveWebSocket(ctx, w, *cfg, up) })
+			keepDoor(ctx, w, doorWebSocket, func(at doorNotes) error { return serveWebSocket(ctx, w, *cfg, at) })
 		})
 	}
 	if cfg := w.Spec.Doors.Control; cfg != nil {
 		open.Go(func() {
-			keepDoor(ctx, w, doorControl, func(up func(string)) error { return serveControl(ctx, w, *cfg, up) })
+			keepDoor(ctx, w, doorControl, func(at doorNotes) error { return serveControl(ctx, w, *cfg, at) })
 		})
 	}
 	if cfg := w.Spec.Doors.Web; cfg != nil {
 		last := lastPort(w.Spec.Dir, web.Kind)
 		open.Go(func() {
-			keepDoor(ctx, w, web.Kind, func(up func(string)) error { return serveDashboard(ctx, w, *cfg, last, up) })
+			keepDoor(ctx, w, web.Kind, func(at doorNotes) error { return serveDashboard(ctx, w, *cfg, last, at) })
 		})
 	}
 	open.Wait()
 }
 
+// doorNotes is how a door that is served tells where it is, and later what is
+// wrong with it though it is open, "" for nothing any more.
+type doorNotes struct{ up, wrong func(text string) }
+
 // keepDoor serves one door until ctx ends, tells where it is, and tries again
 // while it does not open.
-func keepDoor(ctx context.Context, w node.Doorway, kind string, serve func(up func(url string)) error) {
+func keepDoor(ctx context.Context, w node.Doorway, kind string, serve func(doorNotes) error) {
 	note := status.Door{Kind: kind, Node: w.Spec.Name, PID: os.Getpid()}
 	tell := func(url, trouble string) {
 		if note.URL == url && note.Trouble == trouble {
 			return
 		}
 		note.URL, note.Trouble = url, trouble
-		if trouble != "" {
+		if trouble != "" && url == "" { // else the door has logged it
 			w.Log.Error(trouble)
 		}
 		if err := status.WriteDoor(w.Spec.Dir, note); err != nil {
@@ -67,7 +74,8 @@ func keepDoor(ctx context.Context, w node.Doorway, kind string, serve func(up fu
 		}
 	}
 	for ctx.Err() == nil {
-		if err := serve(func(url string) { tell(url, "") }); err != nil {
+		at := doorNotes{up: func(url string) { tell(url, "") }, wrong: func(text string) { tell(note.URL, text) }}
+		if err := serve(at); err != nil {
 			tell("", err.Error())
 		}
 		select {
@@ -82,7 +90,7 @@ func keepDoor(ctx context.Context, w node.Doorway, kind string, serve func(up fu
 
 // serveWebSocket is one attempt to open the WebSocket API, on a bus connection of
 // its own.
-func serveWebSocket(ctx context.Context, w node.Doorway, cfg node.WebSocket, up func(url string)) error {
+func serveWebSocket(ctx context.Context, w node.Doorway, cfg node.WebSocket, at doorNotes) error {
 	id := w.ID + "-websocket"
 	bus, err := w.Bus(id)
 	if err != nil {
@@ -92,6 +100,7 @@ func serveWebSocket(ctx context.Context, w node.Doorway, cfg node.WebSocket, up 
 	door, err := websocket.New(websocket.Config(cfg), websocket.Deps{
 		Log: w.Log, Now: w.Now, ID: w.ID, Version: websocket.ZeekVersion + "-picket",
 		Bus: bus, Codec: mine, Also: also, Note: w.Note, Holder: procinfo.Listener,
+		Audit: auditOf(w.Spec), Told: at.wrong,
 	})
 	if err != nil {
 		return err
@@ -100,7 +109,7 @@ func serveWebSocket(ctx context.Context, w node.Doorway, cfg node.WebSocket, up 
 	if err != nil {
 		return err
 	}
-	up(url)
+	at.up(url)
 	onBus, leave := context.WithCancel(context.Background())
 	defer leave()
 	over, stop := context.WithCancel(ctx)
@@ -118,6 +127,16 @@ func serveWebSocket(ctx context.Context, w node.Doorway, cfg node.WebSocket, up 
 	leave()
 	running.Wait()
 	return errors.Join(err, busErr)
+}
+
+// auditOf is the audit log of the cluster that a node belongs to; nil, which takes
+// nothing, for one that no supervisor keeps.
+func auditOf(s node.Spec) *audit.Log {
+	spool := filepath.Dir(s.Dir)
+	if st, err := supervisor.LoadState(spool); err != nil || st.Version == 0 {
+		return nil
+	}
+	return audit.New(spool, nil)
 }
 
 // noteDoor copies the door's counters into the node's ledger.

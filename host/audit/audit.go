@@ -46,6 +46,7 @@ type Entry struct {
 	Op      string `json:"op"`           // up, stop, kill, restart ...; request, for what was refused before it was known
 	On      string `json:"on,omitempty"` // node; empty: the cluster
 	Outcome string `json:"outcome"`
+	What    string `json:"what,omitempty"` // what it changed, where op and on do not say it
 	Error   string `json:"error,omitempty"`
 	More    int    `json:"more,omitempty"` // so many alike before, which have no line
 }
@@ -99,7 +100,7 @@ func (l *Log) Add(e Entry) error {
 		e.Time = l.now()
 	}
 	e.Time = e.Time.UTC()
-	for _, s := range []*string{&e.Who, &e.Role, &e.From, &e.Via, &e.Op, &e.On, &e.Outcome, &e.Error} {
+	for _, s := range []*string{&e.Who, &e.Role, &e.From, &e.Via, &e.Op, &e.On, &e.Outcome, &e.What, &e.Error} {
 		*s = clip(*s)
 	}
 	text, err := json.Marshal(e)

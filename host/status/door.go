@@ -20,7 +20,7 @@ type Door struct {
 	Node    string `json:"node"`
 	PID     int    `json:"pid"`
 	URL     string `json:"url,omitempty"`     // empty: it is not open
-	Trouble string `json:"trouble,omitempty"` // why
+	Trouble string `json:"trouble,omitempty"` // why; with a URL: what is wrong though it is open
 	Clients int    `json:"clients"`           // now; the reader fills it in
 }
 
@@ -117,8 +117,8 @@ func (s *Status) doors(spool string, n Node, b *books) {
 	}
 }
 
-// ClosedDoors are the doors of a spool's cluster that do not open, as the processes
-// that hold them tell of it.
+// ClosedDoors are the doors of a spool's cluster that do not open, or with which
+// something else is wrong, as the processes that hold them tell of it.
 func ClosedDoors(spool string) []Door {
 	st, err := supervisor.LoadState(spool)
 	if err != nil {
@@ -151,6 +151,9 @@ const doorWebSocket = "websocket"
 func (d Door) String() string {
 	if d.URL == "" {
 		return fmt.Sprintf("! %s of %s is closed: %s", d.Kind, d.Node, d.Trouble)
+	}
+	if d.Trouble != "" {
+		return fmt.Sprintf("! %s of %s  %s: %s", d.Kind, d.Node, d.URL, d.Trouble)
 	}
 	if d.Kind != doorWebSocket {
 		return fmt.Sprintf("%s of %s  %s", d.Kind, d.Node, d.URL)

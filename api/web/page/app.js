@@ -168,7 +168,7 @@ function drawEvents(f) {
 
 function drawDoors(f) {
   keyed($("doors"), f.doors, (d) => d.kind + d.node, () => el("span"), (e, d) => {
-    text(e, `${d.kind} of ${d.node}: ${d.url || "closed: " + d.trouble}` + (d.url ? ` (${d.clients})` : ""));
+    text(e, `${d.kind} of ${d.node}: ${d.url || "closed: " + d.trouble}` + (d.url ? ` (${d.clients})` + (d.trouble ? ": " + d.trouble : "") : ""));
   });
   text($("foot"), [...f.problems, `the look took ${(f.took * 1000).toFixed(0)} ms`].join(" · "));
 }

@@ -64,6 +64,13 @@ type Flipper interface{ Flip() }
 // connection's history (X) that a limit kept an analyzer from going on.
 type Limiter interface{ LimitReached() }
 
+// ReachLimit tells a Conn that has the ability of Limiter.
+func ReachLimit(c Conn) {
+	if l, ok := c.(Limiter); ok {
+		l.LimitReached()
+	}
+}
+
 // Closer is an extra ability of an Analyzer of TCP connections, asked for once:
 // Flow calls Closed each time one side closes or resets the connection, after
 // the bytes of that packet were delivered.
@@ -77,6 +84,13 @@ type Opener interface{ Open(c Conn) }
 // called has seen what it wanted. Its service stays, and it gets no further call
 // but End.
 type Remover interface{ Remove() }
+
+// Remove asks a Conn that has the ability of Remover.
+func Remove(c Conn) {
+	if r, ok := c.(Remover); ok {
+		r.Remove()
+	}
+}
 
 // Ender is an extra ability of an Analyzer of TCP connections, asked for once:
 // it is told when nothing more is to come.

@@ -313,7 +313,5 @@ func illegal(c analyzer.Conn, problem string) {
 // limit reports that a limit was reached.
 func (m *Mail) limit(c analyzer.Conn, name string, n int) {
 	c.Weird(name, strconv.Itoa(n), m.side.Source)
-	if l, ok := c.(analyzer.Limiter); ok {
-		l.LimitReached()
-	}
+	analyzer.ReachLimit(c)
 }

@@ -305,9 +305,7 @@ func (s *conn) requestBegins(c analyzer.Conn, m *wire.Message) {
 func (s *conn) excess(c analyzer.Conn, limit int) {
 	s.log.scratch = appendExcess(s.log.scratch[:0], len(s.pending), limit)
 	c.Weird("HTTP_excessive_pipelining", value.Borrow(s.log.scratch), wire.Name)
-	if l, ok := c.(analyzer.Limiter); ok {
-		l.LimitReached()
-	}
+	analyzer.ReachLimit(c)
 	if s.reply == 0 {
 		s.reply++
 	}

@@ -157,12 +157,8 @@ func (h *handler) incomplete(c analyzer.Conn, what string) {
 	}
 	h.removed = true
 	c.Weird("smtp_excessive_invalid_mail_transactions", strconv.Itoa(h.invalid)+" > "+strconv.Itoa(limit), wire.Name)
-	if l, ok := c.(analyzer.Limiter); ok {
-		l.LimitReached()
-	}
-	if r, ok := c.(analyzer.Remover); ok {
-		r.Remove()
-	}
+	analyzer.ReachLimit(c)
+	analyzer.Remove(c)
 }
 
 // Reply implements the analyzer's Handler.

@@ -318,9 +318,7 @@ func (s *conn) letter(c analyzer.Conn, client bool, letter byte) {
 	}
 	if s.history = append(s.history, letter); len(s.history) == maxHistory {
 		c.Weird("SSL_max_ssl_history_length_reached", strconv.Itoa(maxHistory), "SSL")
-		if l, ok := c.(analyzer.Limiter); ok {
-			l.LimitReached()
-		}
+		analyzer.ReachLimit(c)
 	}
 }
 

@@ -75,9 +75,7 @@ func (p *parser) nums(before string, a int, between string, b int, after string)
 // limit reports a weird about a limit that was reached.
 func (p *parser) limit(name, addl string) {
 	p.weird(name, addl)
-	if l, ok := p.c.(analyzer.Limiter); ok {
-		l.LimitReached()
-	}
+	analyzer.ReachLimit(p.c)
 }
 
 // parse fills p.msg. It returns false if there is nothing to hand over.

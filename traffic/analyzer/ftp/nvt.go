@@ -191,7 +191,5 @@ func limitReached(c analyzer.Conn, name, source string, n, limit int) {
 		b = strconv.AppendInt(append(b, " > "...), int64(limit), 10)
 	}
 	c.Weird(name, value.Borrow(b), source)
-	if l, ok := c.(analyzer.Limiter); ok {
-		l.LimitReached()
-	}
+	analyzer.ReachLimit(c)
 }

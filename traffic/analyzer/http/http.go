@@ -344,9 +344,7 @@ func (h *http) weird(name, addl string) { h.c.Weird(name, addl, Name) }
 // limit reports that a limit was reached.
 func (h *http) limit(name, addl string) {
 	h.weird(name, addl)
-	if l, ok := h.c.(analyzer.Limiter); ok {
-		l.LimitReached()
-	}
+	analyzer.ReachLimit(h.c)
 }
 
 func (h *http) confirm() {

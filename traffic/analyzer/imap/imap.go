@@ -46,10 +46,7 @@ type imap struct {
 	free *freelist.List[*imap]
 	dir  [2]line
 	tag  word // of the client's STARTTLS
-	deaf bool // nothing more is read
-	tls  analyzer.Child
-	over bool    // what follows is TLS's
-	sent [2]bool // some of it was handed on
+	analyzer.Overture
 }
 
 // line is how far a line has come.
@@ -87,11 +84,11 @@ func (w *word) folded(s string) bool { return w.n == len(s) && bytes.EqualFold(w
 
 // Deliver implements analyzer.Analyzer.
 func (i *imap) Deliver(c analyzer.Conn, orig bool, data []byte) {
-	if i.over {
-		i.forward(c, orig, data)
+	if i.InTLS {
+		i.ForwardBehind("\r\n", c, orig, data)
 		return
 	}
-	if i.deaf {
+	if i.Deaf {
 		return
 	}
 	if analyzer.Partial(c) {
@@ -104,19 +101,18 @@ func (i *imap) Deliver(c analyzer.Conn, orig bool, data []byte) {
 	for n, b := range data {
 		end, ok := l.take(b)
 		if !ok {
-			i.deaf = true
-			c.Violation(Name, "a line without a tag and a command", nil)
+			i.Fail(c, Name, "a line without a tag and a command")
 			return
 		}
 		if !end {
 			continue
 		}
 		i.read(c, orig, l)
-		if i.over {
-			i.forward(c, orig, data[n+1:])
+		if i.InTLS {
+			i.ForwardBehind("\r\n", c, orig, data[n+1:])
 			return
 		}
-		if i.deaf {
+		if i.Deaf {
 			return
 		}
 	}
@@ -176,10 +172,7 @@ func (i *imap) read(c analyzer.Conn, orig bool, l *line) {
 	for _, late := range [...]string{"authenticate", "login", "examine", "create", "list", "fetch"} {
 		if k.is(late) { // too late for STARTTLS
 			c.Confirm(Name)
-			i.deaf = true
-			if r, ok := c.(analyzer.Remover); ok {
-				r.Remove()
-			}
+			i.Done(c)
 			return
 		}
 	}
@@ -196,32 +189,7 @@ func (i *imap) read(c analyzer.Conn, orig bool, l *line) {
 		c.Weird("IMAP: server refused StartTLS", "", Name)
 		return
 	}
-	i.over = true
-	i.tls = analyzer.StartTLS(c)
-}
-
-// forward hands bytes to TLS, without what may still follow the last line.
-func (i *imap) forward(c analyzer.Conn, orig bool, data []byte) {
-	sent := &i.sent[1]
-	if orig {
-		sent = &i.sent[0]
-	}
-	if !*sent {
-		if data = bytes.TrimLeft(data, "\r\n"); len(data) == 0 {
-			return
-		}
-		*sent = true
-	}
-	i.tls.Forward(c, orig, data)
-}
-
-// Gap implements analyzer.Analyzer. Before TLS nothing is read behind a gap.
-func (i *imap) Gap(c analyzer.Conn, orig bool, n uint64) {
-	if !i.over {
-		i.deaf = true
-		return
-	}
-	i.tls.Gap(c, orig, n)
+	i.StartTLS(c)
 }
 
 // End implements analyzer.Analyzer.

@@ -232,9 +232,7 @@ func (a *mqtt) Deliver(c analyzer.Conn, orig bool, data []byte) {
 }
 
 func limited(c analyzer.Conn) {
-	if l, ok := c.(analyzer.Limiter); ok {
-		l.LimitReached()
-	}
+	analyzer.ReachLimit(c)
 }
 
 // start looks at the head and says what is wrong with it.

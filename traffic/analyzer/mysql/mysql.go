@@ -58,9 +58,7 @@ type mysql struct {
 	dir     [2]partial
 	greeted bool
 	version byte // of the greeting
-	deaf    bool // nothing more is read
-	over    bool // what follows is TLS's
-	tls     analyzer.Child
+	analyzer.Overture
 }
 
 // partial is a packet that has not come whole: three bytes of length, one that
@@ -82,7 +80,7 @@ func (m *mysql) Deliver(c analyzer.Conn, orig bool, data []byte) {
 	if !orig {
 		p = &m.dir[1]
 	}
-	for !m.deaf && !m.over && len(data) > 0 {
+	for !m.Deaf && !m.InTLS && len(data) > 0 {
 		if p.nhead < len(p.head) {
 			n := copy(p.head[p.nhead:], data)
 			p.nhead += n
@@ -90,7 +88,7 @@ func (m *mysql) Deliver(c analyzer.Conn, orig bool, data []byte) {
 				return
 			}
 			if p.size() > maxPacket {
-				m.deaf = true // another protocol, most likely
+				m.Deaf = true // another protocol, most likely
 				return
 			}
 		}
@@ -111,16 +109,7 @@ func (m *mysql) Deliver(c analyzer.Conn, orig bool, data []byte) {
 		}
 		p.buf = p.buf[:0]
 	}
-	m.tls.Forward(c, orig, data)
-}
-
-// Gap implements analyzer.Analyzer. Before TLS nothing is read behind a gap.
-func (m *mysql) Gap(c analyzer.Conn, orig bool, n uint64) {
-	if !m.over {
-		m.deaf = true
-		return
-	}
-	m.tls.Gap(c, orig, n)
+	m.Forward(c, orig, data)
 }
 
 // End implements analyzer.Analyzer.
@@ -135,11 +124,6 @@ func (m *mysql) End(analyzer.Conn) {
 	m.free.Keep(m)
 }
 
-func (m *mysql) fail(c analyzer.Conn, reason string) {
-	m.deaf = true
-	c.Violation(Name, reason, nil)
-}
-
 // server reads a packet of the server. The first one is its greeting, or says
 // why there is none.
 func (m *mysql) server(c analyzer.Conn, body []byte) {
@@ -147,17 +131,17 @@ func (m *mysql) server(c analyzer.Conn, body []byte) {
 	kind := r.Take(1)
 	switch {
 	case kind == nil:
-		m.fail(c, "empty server packet")
+		m.Fail(c, Name, "empty server packet")
 	case m.greeted:
 		if k := kind[0]; k != 0 && k != 1 && k != 0xfe && k != 0xff {
-			m.fail(c, "unexpected server packet")
+			m.Fail(c, Name, "unexpected server packet")
 		}
 	case kind[0] == 10 && r.greeting10(), kind[0] == 9 && r.greeting9():
 		m.greeted, m.version = true, kind[0]
 	case kind[0] != 9 && kind[0] != 10 && r.Take(8) != nil: // an error
-		m.deaf = true
+		m.Deaf = true
 	default:
-		m.fail(c, "malformed greeting")
+		m.Fail(c, Name, "malformed greeting")
 	}
 }
 
@@ -168,34 +152,30 @@ func (m *mysql) client(c analyzer.Conn, body []byte) {
 	case 10:
 		fixed := r.Take(32)
 		if fixed == nil {
-			m.fail(c, "malformed handshake response")
+			m.Fail(c, Name, "malformed handshake response")
 			return
 		}
 		caps := uint32(fixed[0]) | uint32(fixed[1])<<8 | uint32(fixed[2])<<16 | uint32(fixed[3])<<24
 		if caps&wantsTLS != 0 {
 			c.Confirm(Name)
-			m.over = true
-			m.tls = analyzer.StartTLS(c)
+			m.StartTLS(c)
 			return
 		}
 		if !r.text() || !r.counted() || caps&withDatabase != 0 && !r.text() || caps&pluginAuth != 0 && len(r.B) > 0 && !r.text() {
-			m.fail(c, "malformed handshake response")
+			m.Fail(c, Name, "malformed handshake response")
 			return
 		}
 	case 9:
 		if r.Take(5) == nil || !r.text() || !r.text() {
-			m.fail(c, "malformed handshake response")
+			m.Fail(c, Name, "malformed handshake response")
 			return
 		}
 	default:
-		m.fail(c, "no greeting")
+		m.Fail(c, Name, "no greeting")
 		return
 	}
 	c.Confirm(Name)
-	m.deaf = true
-	if r, ok := c.(analyzer.Remover); ok {
-		r.Remove()
-	}
+	m.Done(c)
 }
 
 // reader adds strings as MySQL has them.

@@ -68,9 +68,7 @@ type postgresql struct {
 	early  bool   // answer came before the question
 	answer byte   // of the server
 	buf    []byte // of the client
-	deaf   bool   // nothing more is read
-	over   bool   // what follows is TLS's
-	tls    analyzer.Child
+	analyzer.Overture
 }
 
 // Deliver implements analyzer.Analyzer.
@@ -79,23 +77,14 @@ func (p *postgresql) Deliver(c analyzer.Conn, orig bool, data []byte) {
 		return
 	}
 	switch {
-	case p.deaf || len(data) == 0:
-	case p.over:
-		p.tls.Forward(c, orig, data)
+	case p.Deaf || len(data) == 0:
+	case p.InTLS:
+		p.Forward(c, orig, data)
 	case orig:
 		p.client(c, data)
 	default:
 		p.server(c, data)
 	}
-}
-
-// Gap implements analyzer.Analyzer. Before TLS nothing is read behind a gap.
-func (p *postgresql) Gap(c analyzer.Conn, orig bool, n uint64) {
-	if !p.over {
-		p.deaf = true
-		return
-	}
-	p.tls.Gap(c, orig, n)
 }
 
 // End implements analyzer.Analyzer.
@@ -108,16 +97,11 @@ func (p *postgresql) End(analyzer.Conn) {
 	p.free.Keep(p)
 }
 
-func (p *postgresql) fail(c analyzer.Conn, reason string) {
-	p.deaf = true
-	c.Violation(Name, reason, nil)
-}
-
 // client takes bytes of the client. They wait if they are no whole message, or if
 // the server's answer decides what they are.
 func (p *postgresql) client(c analyzer.Conn, data []byte) {
 	if len(p.buf)+len(data) > maxKept {
-		p.deaf = true
+		p.Deaf = true
 		return
 	}
 	p.buf = append(p.buf, data...)
@@ -126,7 +110,7 @@ func (p *postgresql) client(c analyzer.Conn, data []byte) {
 
 // read reads what the client has sent so far.
 func (p *postgresql) read(c analyzer.Conn) {
-	for p.asked == 0 && !p.deaf && !p.over && len(p.buf) >= headLen {
+	for p.asked == 0 && !p.Deaf && !p.InTLS && len(p.buf) >= headLen {
 		size := binary.BigEndian.Uint32(p.buf)
 		version := binary.BigEndian.Uint32(p.buf[4:])
 		switch {
@@ -139,26 +123,23 @@ func (p *postgresql) read(c analyzer.Conn) {
 			}
 			continue
 		case version>>16 != 3:
-			p.fail(c, fmt.Sprintf("unsupported PostgreSQL major version %d", version>>16))
+			p.Fail(c, Name, fmt.Sprintf("unsupported PostgreSQL major version %d", version>>16))
 			return
 		case size < minStartup:
-			p.fail(c, "malformed startup message")
+			p.Fail(c, Name, "malformed startup message")
 			return
 		case size > maxKept:
-			p.deaf = true
+			p.Deaf = true
 			return
 		case len(p.buf) < int(size):
 			return
 		}
 		if !parameters(p.buf[headLen:size]) {
-			p.fail(c, "malformed startup message")
+			p.Fail(c, Name, "malformed startup message")
 			return
 		}
 		c.Confirm(Name)
-		p.deaf = true
-		if r, ok := c.(analyzer.Remover); ok {
-			r.Remove()
-		}
+		p.Done(c)
 	}
 }
 
@@ -170,15 +151,15 @@ func (p *postgresql) server(c analyzer.Conn, data []byte) {
 		data = data[1:]
 		p.answered(c, a)
 		switch {
-		case p.over:
-			p.tls.Forward(c, false, data)
-		case len(data) > 0 && !p.deaf:
-			p.fail(c, "unexpected server message")
+		case p.InTLS:
+			p.Forward(c, false, data)
+		case len(data) > 0 && !p.Deaf:
+			p.Fail(c, Name, "unexpected server message")
 		}
 	case !p.any && !p.early && len(data) == 1:
 		p.early, p.answer = true, data[0] // it overtook the question on the way to us
 	default:
-		p.fail(c, "unexpected server message")
+		p.Fail(c, Name, "unexpected server message")
 	}
 }
 
@@ -193,15 +174,14 @@ func (p *postgresql) answered(c analyzer.Conn, answer byte) {
 		p.read(c)
 	case answer == 'S' && asked == askTLS:
 		c.Confirm(Name)
-		p.over = true
-		p.tls = analyzer.StartTLS(c)
-		p.tls.Forward(c, true, p.buf)
+		p.StartTLS(c)
+		p.Forward(c, true, p.buf)
 		p.buf = p.buf[:0]
 	case answer == 'G' && asked == askGSSAPI: // encrypted
 		c.Confirm(Name)
-		p.deaf = true
+		p.Deaf = true
 	default:
-		p.fail(c, "unexpected answer of the server")
+		p.Fail(c, Name, "unexpected answer of the server")
 	}
 }
 

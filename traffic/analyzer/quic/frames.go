@@ -114,9 +114,7 @@ func (q *conn) crypto(c analyzer.Conn, orig bool, offset uint64, data []byte) {
 	}
 	if !q.put(d, at, data) {
 		q.giveUp(d)
-		if l, ok := c.(analyzer.Limiter); ok {
-			l.LimitReached()
-		}
+		analyzer.ReachLimit(c)
 		return
 	}
 	n := d.whole()

@@ -71,9 +71,7 @@ type rdp struct {
 	free *freelist.List[*rdp]
 	h    Handler
 	dir  [2]partial
-	deaf bool // nothing more is read
-	over bool // what follows is TLS's
-	tls  analyzer.Child
+	analyzer.Overture
 }
 
 // partial is a packet that has not come whole: a version, a zero, two bytes of
@@ -93,13 +91,13 @@ func (r *rdp) Deliver(c analyzer.Conn, orig bool, data []byte) {
 	if !orig {
 		p = &r.dir[1]
 	}
-	for !r.deaf && !r.over && len(data) > 0 {
+	for !r.Deaf && !r.InTLS && len(data) > 0 {
 		if p.nhead < headLen {
 			n := copy(p.head[p.nhead:], data)
 			p.nhead += n
 			data = data[n:]
 			if p.head[0] != 3 { // another protocol, or RDP's short form of later on
-				r.deaf = true
+				r.Deaf = true
 				return
 			}
 			if p.nhead < headLen {
@@ -109,10 +107,10 @@ func (r *rdp) Deliver(c analyzer.Conn, orig bool, data []byte) {
 		need := int(binary.BigEndian.Uint16(p.head[2:])) - headLen
 		switch {
 		case need < 0:
-			r.fail(c, "invalid packet length")
+			r.Fail(c, Name, "invalid packet length")
 			return
 		case need > maxPacket:
-			r.deaf = true
+			r.Deaf = true
 			return
 		}
 		n := min(need-len(p.buf), len(data))
@@ -128,16 +126,7 @@ func (r *rdp) Deliver(c analyzer.Conn, orig bool, data []byte) {
 		r.packet(c, body)
 		p.buf = p.buf[:0]
 	}
-	r.tls.Forward(c, orig, data)
-}
-
-// Gap implements analyzer.Analyzer. Before TLS nothing is read behind a gap.
-func (r *rdp) Gap(c analyzer.Conn, orig bool, n uint64) {
-	if !r.over {
-		r.deaf = true
-		return
-	}
-	r.tls.Gap(c, orig, n)
+	r.Forward(c, orig, data)
 }
 
 // End implements analyzer.Analyzer.
@@ -153,11 +142,6 @@ func (r *rdp) End(c analyzer.Conn) {
 	r.free.Keep(r)
 }
 
-func (r *rdp) fail(c analyzer.Conn, reason string) {
-	r.deaf = true
-	c.Violation(Name, reason, nil)
-}
-
 // Types of X.224 packets.
 const (
 	connectConfirm = 0xd0
@@ -171,22 +155,21 @@ func (r *rdp) packet(c analyzer.Conn, body []byte) {
 	n := int(b.U8())
 	kind := b.U8()
 	if b.Bad {
-		r.fail(c, "malformed packet")
+		r.Fail(c, Name, "malformed packet")
 		return
 	}
 	switch kind {
 	case connectRequest:
 		if !request(&b, n) {
-			r.fail(c, "malformed connect request")
+			r.Fail(c, Name, "malformed connect request")
 		}
 	case connectConfirm:
 		protocol, ok := confirm(&b, n)
 		switch {
 		case !ok:
-			r.fail(c, "malformed connect confirm")
+			r.Fail(c, Name, "malformed connect confirm")
 		case protocol > 0: // TLS, or CredSSP in it
-			r.over = true
-			r.tls = analyzer.StartTLS(c)
+			r.StartTLS(c)
 		}
 	case data:
 		r.settings(c, &b)

@@ -21,7 +21,7 @@ func (r *rdp) settings(c analyzer.Conn, b *reader) {
 	ber := b.U8()
 	kind := b.U8()
 	if b.Bad {
-		r.fail(c, "malformed data packet")
+		r.Fail(c, Name, "malformed data packet")
 		return
 	}
 	var client bool
@@ -47,14 +47,11 @@ func (r *rdp) settings(c analyzer.Conn, b *reader) {
 		c.Confirm(Name)
 	}
 	if !ok || !r.blocks(c, b) {
-		r.fail(c, "malformed settings")
+		r.Fail(c, Name, "malformed settings")
 		return
 	}
 	if !client { // there is nothing more in clear
-		r.deaf = true
-		if m, ok := c.(analyzer.Remover); ok {
-			m.Remove()
-		}
+		r.Done(c)
 	}
 }
 

@@ -77,9 +77,7 @@ func (r *rdpeudp) Deliver(c analyzer.Conn, orig bool, data []byte) {
 	case !orig && flags&(flagSYN|flagACK) != 0:
 		c.Confirm(Name)
 		r.over = true
-		if m, ok := c.(analyzer.Remover); ok {
-			m.Remove()
-		}
+		analyzer.Remove(c)
 	}
 }
 

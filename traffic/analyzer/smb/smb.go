@@ -121,9 +121,7 @@ func (a *smb) Deliver(c analyzer.Conn, orig bool, data []byte) {
 		}
 		k := min(need-len(a.buf[n]), len(data))
 		if !a.grow(n, k, need) {
-			if l, ok := c.(analyzer.Limiter); ok {
-				l.LimitReached()
-			}
+			analyzer.ReachLimit(c)
 			a.resync()
 			return
 		}

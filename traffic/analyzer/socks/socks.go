@@ -152,9 +152,7 @@ func (s *socks) Deliver(c analyzer.Conn, orig bool, data []byte) {
 	}
 	if len(s.held[side]) > maxHeld && !s.deaf {
 		s.deaf = true
-		if l, ok := c.(analyzer.Limiter); ok {
-			l.LimitReached()
-		}
+		analyzer.ReachLimit(c)
 	}
 	s.calling = false
 	if s.ended {

@@ -204,15 +204,11 @@ func (a *ssh) limit(c analyzer.Conn, name string, n, most uint64) {
 	b := strconv.AppendUint(a.addl[:0], n, 10)
 	b = strconv.AppendUint(append(b, " > "...), most, 10)
 	c.Weird(name, value.Borrow(b), Source)
-	if l, ok := c.(analyzer.Limiter); ok {
-		l.LimitReached()
-	}
+	analyzer.ReachLimit(c)
 }
 
 // stop leaves the connection alone from now on.
 func (a *ssh) stop(c analyzer.Conn) {
 	a.done = true
-	if r, ok := c.(analyzer.Remover); ok {
-		r.Remove()
-	}
+	analyzer.Remove(c)
 }

@@ -47,9 +47,7 @@ func (a *ssh) hold(c analyzer.Conn, s *side, data []byte) {
 	if len(s.buf)+len(data) > a.s.cfg.MaxHeld {
 		s.buf = nil
 		a.done = true
-		if l, ok := c.(analyzer.Limiter); ok {
-			l.LimitReached()
-		}
+		analyzer.ReachLimit(c)
 		a.stop(c)
 		return
 	}

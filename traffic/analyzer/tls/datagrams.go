@@ -81,8 +81,8 @@ func (d *datagrams) versionOK(c analyzer.Conn, version uint16, size int) bool {
 	}
 	if d.bad > maxBadVersions {
 		d.skip = true
-		if r, ok := c.(analyzer.Remover); ok && !d.confirmed {
-			r.Remove() // QUIC, most likely
+		if !d.confirmed {
+			analyzer.Remove(c) // QUIC, most likely
 		}
 	}
 	return false

@@ -51,9 +51,7 @@ func (k *conn) restart() {
 // hold appends to a buffer, unless too much is kept already.
 func (k *conn) hold(c analyzer.Conn, buf, data []byte) ([]byte, bool) {
 	if k.s.held+len(data) > maxHeld {
-		if l, ok := c.(analyzer.Limiter); ok {
-			l.LimitReached()
-		}
+		analyzer.ReachLimit(c)
 		return buf, false
 	}
 	k.s.held += len(data)
@@ -396,7 +394,7 @@ func (k *conn) establish(c analyzer.Conn) {
 	k.established = true
 	k.h.Event(c, Event{Kind: Established})
 	k.skip = true
-	if r, ok := c.(analyzer.Remover); ok && k.confirmed {
-		r.Remove()
+	if k.confirmed {
+		analyzer.Remove(c)
 	}
 }

@@ -9,7 +9,6 @@
 package xmpp
 
 import (
-	"bytes"
 	"strings"
 
 	"github.com/picket-nsm/picket/internal/freelist"
@@ -49,10 +48,7 @@ type xmpp struct {
 	free  *freelist.List[*xmpp]
 	dir   [2]tag
 	asked bool // the client wants TLS
-	deaf  bool // nothing more is read
-	tls   analyzer.Child
-	over  bool    // what follows is TLS's
-	sent  [2]bool // some of it was handed on
+	analyzer.Overture
 }
 
 // tag is how far a tag has come.
@@ -73,11 +69,11 @@ const (
 
 // Deliver implements analyzer.Analyzer.
 func (x *xmpp) Deliver(c analyzer.Conn, orig bool, data []byte) {
-	if x.over {
-		x.forward(c, orig, data)
+	if x.InTLS {
+		x.ForwardBehind(" \r\n", c, orig, data)
 		return
 	}
-	if x.deaf {
+	if x.Deaf {
 		return
 	}
 	if analyzer.Partial(c) {
@@ -90,19 +86,18 @@ func (x *xmpp) Deliver(c analyzer.Conn, orig bool, data []byte) {
 	for n, b := range data {
 		end, ok := t.take(b)
 		if !ok {
-			x.deaf = true
-			c.Violation(Name, "no tag of XML where there should be one", nil)
+			x.Fail(c, Name, "no tag of XML where there should be one")
 			return
 		}
 		if !end {
 			continue
 		}
 		x.read(c, orig, string(t.name[:min(t.n, maxName)]))
-		if x.over {
-			x.forward(c, orig, data[n+1:])
+		if x.InTLS {
+			x.ForwardBehind(" \r\n", c, orig, data[n+1:])
 			return
 		}
-		if x.deaf {
+		if x.Deaf {
 			return
 		}
 	}
@@ -164,45 +159,17 @@ func (x *xmpp) read(c analyzer.Conn, orig bool, name string) {
 	}
 	switch name {
 	case "success", "message", "db:result", "db:verify", "presence": // too late for TLS
-		x.deaf = true
-		if r, ok := c.(analyzer.Remover); ok {
-			r.Remove()
-		}
+		x.Done(c)
 		return
 	}
 	switch {
 	case orig && bare == "starttls":
 		x.asked = true
 	case !orig && bare == "proceed" && x.asked:
-		x.over = true
-		x.tls = analyzer.StartTLS(c)
+		x.StartTLS(c)
 	case !orig && name == "proceed":
 		c.Weird("XMPP: proceed without starttls", "", Name)
 	}
-}
-
-// forward hands bytes to TLS, without what may still follow the last tag.
-func (x *xmpp) forward(c analyzer.Conn, orig bool, data []byte) {
-	sent := &x.sent[1]
-	if orig {
-		sent = &x.sent[0]
-	}
-	if !*sent {
-		if data = bytes.TrimLeft(data, " \r\n"); len(data) == 0 {
-			return
-		}
-		*sent = true
-	}
-	x.tls.Forward(c, orig, data)
-}
-
-// Gap implements analyzer.Analyzer. Before TLS nothing is read behind a gap.
-func (x *xmpp) Gap(c analyzer.Conn, orig bool, n uint64) {
-	if !x.over {
-		x.deaf = true
-		return
-	}
-	x.tls.Gap(c, orig, n)
 }
 
 // End implements analyzer.Analyzer.

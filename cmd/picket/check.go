@@ -14,9 +14,9 @@ it makes, and look for what would stop them: interfaces that are missing or down
 folders that cannot be written, ports in use. Nothing is started or changed. It
 takes the flags of picket up that make a configuration, with the same meaning.
 
-The exit code is 3 if the configuration is wrong (all mistakes are told, with
-file and line: first keys that do not exist and values of the wrong kind, then,
-once there are none, values that cannot be, filters too), and 1 if something stands in the way on this machine.`
+The exit code is 3 if the configuration is wrong (all mistakes are told at once,
+with file and line: keys that do not exist, values of the wrong kind and values
+that cannot be, filters too), and 1 if something stands in the way on this machine.`
 
 const checkExample = `  picket check -c cluster.toml
   picket check -i eth0 -i eth1 -W 4

@@ -52,7 +52,8 @@ func (c Config) Problems() []Problem {
 		}
 	}
 	c.interfaces(bad, count)
-	if _, err := filter.Compile(c.Capture.Filter, linkEthernet, 0); err != nil {
+	live := slices.ContainsFunc(c.Interfaces, func(f Interface) bool { return f.Filter == "" }) // which take this one
+	if err := checkFilter(c.Capture.Filter, live); err != nil {
 		bad("capture.filter", "%v", err)
 	}
 	for _, n := range c.Capture.LocalNets {
@@ -138,11 +139,7 @@ func (c Config) interfaces(bad func(key, format string, args ...any), count func
 			bad(key+".name", "%s is there twice; say workers = N to have several on it", name)
 		}
 		seen[name]++
-		p, err := filter.Compile(f.Filter, linkEthernet, 0)
-		if err == nil {
-			_, err = p.Kernel()
-		}
-		if err != nil {
+		if err := checkFilter(f.Filter, true); err != nil {
 			bad(key+".filter", "%v", err)
 		}
 		count(key+".workers", f.Workers, 0)
@@ -153,6 +150,16 @@ func (c Config) interfaces(bad func(key, format string, args ...any), count func
 	if c.Cluster.Workers > 0 && asked > c.Cluster.Workers {
 		bad("cluster.workers", "%d: fewer than the %d interfaces that share them", c.Cluster.Workers, asked)
 	}
+}
+
+// checkFilter says what is wrong with a filter; one for a live interface must be
+// one that the kernel can run.
+func checkFilter(expr string, live bool) error {
+	p, err := filter.Compile(expr, linkEthernet, 0)
+	if err == nil && live {
+		_, err = p.Kernel()
+	}
+	return err
 }
 
 func (c Config) bus(bad func(key, format string, args ...any)) {

@@ -1,12 +1,14 @@
 package config
 
 import (
+	"bytes"
 	"encoding"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"sort"
 	"strings"
 
@@ -60,23 +62,24 @@ func Load(path string) (Config, error) {
 
 // Parse reads the text of a file; name is for messages.
 func Parse(name string, text []byte) (Config, error) {
-	w := walker{file: name, lines: map[string]int{}, arrays: map[string]int{}}
+	w := walker{file: name, lines: map[string]int{}, arrays: map[string]int{}, wrong: map[string]bool{}}
 	if len(text) > maxFile {
 		return Config{}, &Error{[]Mistake{{File: name, Text: fmt.Sprintf("%d bytes: a configuration has at most %d; is this the right file?", len(text), maxFile)}}}
 	}
-	w.walk(text)
-	if len(w.mistakes) == 0 {
-		c := Default()
-		if err := toml.Unmarshal(text, &c); err != nil {
-			w.decodeError(err)
-		} else {
-			for _, p := range c.Problems() {
+	c := Default()
+	if right, ok := w.walk(text); !ok {
+		// No TOML: nothing else can be said of it.
+	} else if err := toml.Unmarshal(right, &c); err != nil {
+		w.decodeError(err)
+	} else {
+		for _, p := range c.Problems() {
+			if !w.follows(p.Key) {
 				w.mistake(w.line(p.Key), "%s: %s", p.Key, p.Text)
 			}
 		}
-		if len(w.mistakes) == 0 {
-			return c, nil
-		}
+	}
+	if len(w.mistakes) == 0 {
+		return c, nil
 	}
 	sort.SliceStable(w.mistakes, func(i, k int) bool { return w.mistakes[i].Line < w.mistakes[k].Line })
 	return Config{}, &Error{w.mistakes}
@@ -89,21 +92,36 @@ type walker struct {
 	file     string
 	parser   unstable.Parser
 	mistakes []Mistake
-	lines    map[string]int // key path to line; interface[0].name
-	arrays   map[string]int // array tables seen so far
+	lines    map[string]int  // key path to line; interface[0].name
+	arrays   map[string]int  // array tables seen so far
+	wrong    map[string]bool // keys with a value of the wrong kind, and sections with any such mistake
 }
 
 func (w *walker) mistake(line int, format string, args ...any) {
 	w.mistakes = append(w.mistakes, Mistake{w.file, line, fmt.Sprintf(format, args...)})
 }
 
-func (w *walker) walk(text []byte) {
+// walk returns the text without what is wrong, line for line, so that the
+// values of the rest are told of in the same round; false if it is no TOML.
+func (w *walker) walk(text []byte) ([]byte, bool) {
 	p := &w.parser
 	p.Reset(text)
 	root := reflect.TypeFor[Config]()
 	table, at, known := root, "", true
+	right := slices.Clone(text)
+	from, bad := 0, false
+	next := func(to int) { // an expression begins on a line of its own
+		if bad {
+			blank(right[from:to])
+		}
+		from = to
+	}
 	for p.NextExpression() {
 		e := p.Expression()
+		if it := e.Key(); it.Next() {
+			next(bytes.LastIndexByte(text[:it.Node().Raw.Offset], '\n') + 1)
+		}
+		mistakes := len(w.mistakes)
 		switch e.Kind {
 		case unstable.Table, unstable.ArrayTable:
 			table, at, known = w.table(root, e)
@@ -112,11 +130,32 @@ func (w *walker) walk(text []byte) {
 				w.keyValue(table, at, e)
 			}
 		}
+		bad = !known || len(w.mistakes) > mistakes
+		w.wrong[at] = w.wrong[at] || bad && known
 	}
+	next(len(text))
 	if err := p.Error(); err != nil {
 		w.mistakes = nil // a file that is no TOML has no other mistakes yet
 		w.parseError(err, text)
+		return nil, false
 	}
+	return right, true
+}
+
+// blank leaves nothing of lines but their number.
+func blank(lines []byte) {
+	for i, b := range lines {
+		if b != '\n' {
+			lines[i] = ' '
+		}
+	}
+}
+
+// follows tells whether a problem only follows from a mistake that is told of:
+// the setting has a wrong value, or is missing where a key is wrong.
+func (w *walker) follows(key string) bool {
+	i := max(strings.LastIndexByte(key, '.'), 0)
+	return w.wrong[key] || w.lines[key] == 0 && w.wrong[key[:i]]
 }
 
 // table finds the type that a [section] means.
@@ -177,7 +216,9 @@ func (w *walker) keyValue(t reflect.Type, at string, e *unstable.Node) {
 		}
 		return
 	}
+	mistakes := len(w.mistakes)
 	w.value(t, at, v, line)
+	w.wrong[at] = len(w.mistakes) > mistakes
 }
 
 // value checks that a value is of the kind that its setting wants.

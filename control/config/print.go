@@ -41,8 +41,8 @@ func Markdown() string {
 <!-- Made by: go test ./control/config -update. Do not edit. -->
 
 One TOML file, read by ` + "`picket up -c FILE`" + ` and checked by ` + "`picket check -c FILE`" + `, which prints what is in effect. Every setting
-may be left out. An unknown key, a value of the wrong kind or one that cannot be is an error with file and line. Unknown keys and
-values of the wrong kind are told first, all of them; once there are none, all values that cannot be. Durations are written as "30s", "5m", "1h"; sizes as "512KiB", "64MiB", "2GiB".
+may be left out. An unknown key, a value of the wrong kind or one that cannot be is an error with file and line. All of them are told
+at once. Durations are written as "30s", "5m", "1h"; sizes as "512KiB", "64MiB", "2GiB".
 
 `)
 	c := Default()

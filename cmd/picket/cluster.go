@@ -47,9 +47,17 @@ func runCluster(in plan.Input, show screen) error {
 	if err != nil {
 		return fmt.Errorf("up: %w", err)
 	}
-	earlier, err := supervisor.LoadState(spool.Dir)
+	earlier, err := earlierState(spool, show.line)
 	if err != nil {
 		return fmt.Errorf("up: %w; move the file away to start without it", err)
+	}
+	if strays := supervisor.Strays(spool.Dir, earlier); len(strays) > 0 {
+		for _, n := range strays {
+			show.line(fmt.Sprintf("%s runs with pid %d and no supervisor knows of it: it ends first", n.Name, n.Handle.PID))
+		}
+		if err := stopStrays(context.Background(), spool, eng, earlier, strays, false, show.log()); err != nil {
+			return fmt.Errorf("up: %w", err)
+		}
 	}
 	survivors := supervisor.Survivors(earlier, eng)
 	socks, err := adoptSockets(in, spool.Dir, survivors)
@@ -80,7 +88,7 @@ func runCluster(in plan.Input, show screen) error {
 	defer socks.Close()
 	socks.give(nodes)
 	if len(survivors) == 0 {
-		forget(spool.Dir, nodes)
+		forget(spool.Dir, nodes, show.line)
 	}
 	if err := writeZeekFiles(in); err != nil {
 		return fmt.Errorf("up: %w", err)
@@ -178,12 +186,19 @@ func note(spool, via, op, why string) error {
 }
 
 // forget removes the ledgers of earlier runs, but for each node's last one,
-// which a logger continues from.
-func forget(spool string, nodes []supervisor.Node) {
+// which a logger continues from. One that a power cut has damaged is set aside:
+// it would keep the logger from starting, and nothing of this run stands in it.
+func forget(spool string, nodes []supervisor.Node, say func(string)) {
 	for _, n := range nodes {
 		dir := filepath.Join(spool, n.Name)
-		if _, err := os.Stat(dir); err == nil {
-			_ = ledger.Prune(dir, 1) // an old ledger in the way costs room, nothing else
+		if _, err := os.Stat(dir); err != nil {
+			continue
+		}
+		_ = ledger.Prune(dir, 1) // an old ledger in the way costs room, nothing else
+		if aside, err := ledger.SetAside(dir); err != nil {
+			say("! " + err.Error())
+		} else if aside != "" {
+			say(fmt.Sprintf("! the last ledger of %s is damaged; it is kept as %s", n.Name, aside))
 		}
 	}
 }

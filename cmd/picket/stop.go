@@ -67,6 +67,9 @@ func stopCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("stop: %w", err)
 			}
+			if len(supervisor.Strays(spool, st)) > 0 { // which that supervisor did not know
+				return errors.Join(killed(st), stopOrphans(ctx, cmd, spool, now))
+			}
 			if now {
 				return nil
 			}
@@ -121,7 +124,7 @@ func stopOrphans(ctx context.Context, cmd *cobra.Command, dir string, now bool) 
 	if errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("stop: %w; only the owner of the spool may stop its cluster", err)
 	}
-	if err != nil {
+	if err != nil && len(supervisor.Strays(dir, supervisor.State{})) == 0 {
 		return fmt.Errorf("stop: no cluster has run in %s; --spool names another folder", dir)
 	}
 	spool, err := supervisor.OpenSpool(dir)
@@ -129,7 +132,8 @@ func stopOrphans(ctx context.Context, cmd *cobra.Command, dir string, now bool) 
 		return fmt.Errorf("stop: %w", err)
 	}
 	defer spool.Close()
-	st, err := supervisor.LoadState(spool.Dir)
+	say := func(s string) { fmt.Fprintln(cmd.OutOrStdout(), s) }
+	st, err := earlierState(spool, say)
 	if err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
@@ -137,7 +141,9 @@ func stopOrphans(ctx context.Context, cmd *cobra.Command, dir string, now bool) 
 	if err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
-	if len(supervisor.Survivors(st, eng)) == 0 {
+	strays := supervisor.Strays(spool.Dir, st)
+	survivors := supervisor.Survivors(st, eng)
+	if len(survivors)+len(strays) == 0 {
 		fmt.Fprintln(cmd.OutOrStdout(), "nothing runs")
 		return nil
 	}
@@ -148,7 +154,45 @@ func stopOrphans(ctx context.Context, cmd *cobra.Command, dir string, now bool) 
 	if err := note(spool.Dir, "command", op, ""); err != nil {
 		fmt.Fprintln(cmd.OutOrStdout(), "! "+err.Error()) // a full disk must not keep a cluster running
 	}
-	return stopFound(ctx, spool, eng, st, now, (&lines{w: cmd.OutOrStdout()}).log())
+	log := (&lines{w: cmd.OutOrStdout()}).log()
+	err = stopStrays(ctx, spool, eng, st, strays, now, log)
+	if len(survivors) > 0 {
+		err = errors.Join(err, stopFound(ctx, spool, eng, st, now, log))
+	}
+	return err
+}
+
+// earlierState is what the last supervisor left. One that a power cut or a
+// full disk has damaged is set aside: what still runs is found without it.
+func earlierState(spool *supervisor.Spool, say func(string)) (supervisor.State, error) {
+	st, err := supervisor.LoadState(spool.Dir)
+	if !errors.Is(err, supervisor.ErrDamaged) {
+		return st, err
+	}
+	aside, asideErr := spool.SetStateAside()
+	if asideErr != nil {
+		return st, errors.Join(err, asideErr)
+	}
+	say(fmt.Sprintf("! %v; it is kept as %s, and what still runs is found by its ledgers", err, aside))
+	return supervisor.State{}, nil
+}
+
+// stopStrays ends live nodes that the state does not know, and leaves the
+// state as it was.
+func stopStrays(ctx context.Context, spool *supervisor.Spool, eng engine.Engine, st supervisor.State, strays []supervisor.NodeState, now bool, log *slog.Logger) error {
+	if len(strays) == 0 {
+		return nil
+	}
+	found := st
+	found.Nodes = strays
+	if c, err := spool.LoadCredentials(); err == nil && st.Version == 0 {
+		found.Run, found.RunStarted = c.Run, c.Since
+	}
+	err := stopFound(ctx, spool, eng, found, now, log)
+	if st.Version != 0 {
+		err = errors.Join(err, spool.Save(st))
+	}
+	return err
 }
 
 // stopFound ends all nodes that an earlier supervisor left running.

@@ -98,6 +98,9 @@ const patience = 400 * time.Millisecond
 // per cent since then; nil: since the nodes' start.
 func Collect(spool string, earlier *Status) (*Status, error) {
 	st, err := supervisor.LoadState(spool)
+	if errors.Is(err, supervisor.ErrDamaged) {
+		return nil, fmt.Errorf("%w; picket stop ends what still runs, picket up does that too and starts anew", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -321,24 +324,8 @@ func Lives(dir string, since time.Time) ([]*ledger.Snapshot, error) {
 // not know.
 func strangers(spool string, st supervisor.State) []string {
 	var out []string
-	entries, err := os.ReadDir(spool)
-	if err != nil {
-		return nil
-	}
-	for _, e := range entries {
-		if !e.IsDir() {
-			continue
-		}
-		h, err := ledger.ReadHead(filepath.Join(spool, e.Name()))
-		if err != nil || h.State == ledger.Stopped || time.Since(h.Heartbeat) > time.Minute {
-			continue
-		}
-		if slices.ContainsFunc(st.Nodes, func(n supervisor.NodeState) bool { return n.Handle.PID == h.Pid }) {
-			continue
-		}
-		if _, err := procinfo.Identity(h.Pid); err == nil {
-			out = append(out, fmt.Sprintf("%s runs with pid %d and no supervisor knows of it", h.Node, h.Pid))
-		}
+	for _, n := range supervisor.Strays(spool, st) {
+		out = append(out, fmt.Sprintf("%s runs with pid %d and no supervisor knows of it; picket stop ends it", n.Name, n.Handle.PID))
 	}
 	return out
 }

@@ -104,7 +104,11 @@ func Held(dir string) bool {
 	return false
 }
 
-// LoadState reads what the last supervisor saved; the zero State if there was none.
+// ErrDamaged says that a state cannot be read, as after a power cut.
+var ErrDamaged = errors.New("damaged")
+
+// LoadState reads what the last supervisor saved; the zero State if there was
+// none. The error is of kind ErrDamaged where the file is not what was saved.
 func LoadState(dir string) (State, error) {
 	var st State
 	text, err := os.ReadFile(filepath.Join(dir, fileState))
@@ -115,12 +119,21 @@ func LoadState(dir string) (State, error) {
 		return st, fmt.Errorf("load state: %w", err)
 	}
 	if err := json.Unmarshal(text, &st); err != nil {
-		return State{}, fmt.Errorf("load state %s: %w", filepath.Join(dir, fileState), err)
+		return State{}, fmt.Errorf("load state %s: %w: %w", filepath.Join(dir, fileState), ErrDamaged, err)
 	}
 	if st.Version != stateVersion {
 		return State{}, fmt.Errorf("load state %s: version %d, this picket knows %d", filepath.Join(dir, fileState), st.Version, stateVersion)
 	}
 	return st, nil
+}
+
+// SetStateAside keeps a damaged state under another name, and returns that.
+func (s *Spool) SetStateAside() (string, error) {
+	path := filepath.Join(s.Dir, fileState)
+	if err := os.Rename(path, path+".damaged"); err != nil {
+		return "", fmt.Errorf("set state aside: %w", err)
+	}
+	return path + ".damaged", nil
 }
 
 // Save keeps the state. A reader sees the old one or the new one, whole.

@@ -287,6 +287,32 @@ func Prune(dir string, keep int) error {
 	return errors.Join(errs...)
 }
 
+// SetAside keeps damaged ledgers of a folder under another name and returns
+// that of the last, empty where none is damaged. No process may write there.
+func SetAside(dir string) (string, error) {
+	paths, err := Lives(dir)
+	if err != nil {
+		return "", err
+	}
+	aside := ""
+	for _, p := range paths {
+		r, err := Open(p)
+		if err != nil {
+			return "", err
+		}
+		_, err = r.Snapshot()
+		_ = r.Close()
+		if !errors.Is(err, ErrCorrupt) {
+			continue
+		}
+		aside = filepath.Join(dir, "damaged-"+filepath.Base(p))
+		if err := os.Rename(p, aside); err != nil {
+			return "", fmt.Errorf("set ledger aside: %w", err)
+		}
+	}
+	return aside, nil
+}
+
 func (l *Ledger) p64(at int) *uint64 { return (*uint64)(unsafe.Pointer(&l.mem[at])) }
 func (l *Ledger) p32(at int) *uint32 { return (*uint32)(unsafe.Pointer(&l.mem[at])) }
 

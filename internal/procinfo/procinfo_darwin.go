@@ -1,6 +1,7 @@
 package procinfo
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -22,6 +23,9 @@ func Identity(pid int) (string, error) {
 	t := k.Proc.P_starttime
 	return fmt.Sprintf("%d.%06d", t.Sec, t.Usec), nil
 }
+
+// Folder is where a process works; macOS does not tell without cgo.
+func Folder(int) (string, error) { return "", errors.ErrUnsupported }
 
 // Of reads what a process uses; macOS tells nothing without cgo.
 func Of(pid int) (Usage, error) {

@@ -29,6 +29,9 @@ func Identity(pid int) (string, error) {
 	return f[19] + "@" + string(bytes.TrimSpace(boot)), nil
 }
 
+// Folder is where a process works.
+func Folder(pid int) (string, error) { return os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid)) }
+
 // Of reads what a process uses. It may block for as long as the kernel holds
 // the process's memory map; ask from a goroutine of your own where that matters.
 func Of(pid int) (Usage, error) {

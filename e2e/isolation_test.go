@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -70,7 +72,11 @@ func TestStoppedNode(t *testing.T) {
 			probe := launch(t, env, "probe", url, "2000", classes)
 			probe.line()
 			time.Sleep(time.Second)
+			var cut []string // NATS cuts off who stands still for long: what it itself was sending is lost
 			for _, victim := range []string{"worker-1", "logger-1", "proxy-1", "manager"} {
+				if d >= 5*time.Second {
+					cut = append(cut, victim)
+				}
 				measure := func() (h heard) {
 					ear.json("", &h)
 					time.Sleep(d)
@@ -81,7 +87,7 @@ func TestStoppedNode(t *testing.T) {
 				// so it fails at five times that.
 				within := func(h, control heard, times int) bool {
 					n := time.Duration(times)
-					return h.N > 0 && h.Lost == 0 && h.Median <= 2*n*control.Median && h.P99 <= n*(5*control.P99+5*time.Millisecond)
+					return h.N > 0 && h.missed(cut) == 0 && h.Median <= 2*n*control.Median && h.P99 <= n*(5*control.P99+5*time.Millisecond)
 				}
 				for try, fine := 1, false; ; try++ {
 					control := measure()
@@ -90,7 +96,7 @@ func TestStoppedNode(t *testing.T) {
 					}
 					stopped := measure()
 					c.Signal(victim, syscall.SIGCONT)
-					t.Logf("%s: %d events, median %s, p99 %s, at the latest %s; before: %s, %s, %s", victim, stopped.N, stopped.Median, stopped.P99, stopped.Max, control.Median, control.P99, control.Max)
+					t.Logf("%s: %d events, median %s, p99 %s, at the latest %s; before: %s, %s, %s; lost so far, by sender: %v", victim, stopped.N, stopped.Median, stopped.P99, stopped.Max, control.Median, control.P99, control.Max, stopped.Of)
 					if within(stopped, control, 1) {
 						break
 					}
@@ -155,4 +161,16 @@ type heard struct {
 	Median, P99 time.Duration
 	Max         time.Duration
 	Lost        uint64
+	Of          map[string]uint64
+}
+
+// missed is how many events it has lost, but for those of some nodes.
+func (h heard) missed(but []string) uint64 {
+	n := h.Lost
+	for id, lost := range h.Of {
+		if slices.ContainsFunc(but, func(name string) bool { return strings.Contains(id, "_"+name+"_") }) {
+			n -= lost
+		}
+	}
+	return n
 }

@@ -23,7 +23,8 @@ type Heard struct {
 	N           int
 	Median, P99 time.Duration
 	Max         time.Duration
-	Lost        uint64 // since its start
+	Lost        uint64            // since its start
+	Of          map[string]uint64 // the same by sender, of those that are up
 }
 
 // probe publishes so many events a second, in turn to its topics. A line
@@ -109,7 +110,12 @@ func ear(url string, topics []string) error {
 		late = nil
 		mu.Unlock()
 		slices.Sort(all)
-		h := Heard{N: len(all), Lost: me.Metrics().Lost}
+		h := Heard{N: len(all), Lost: me.Metrics().Lost, Of: map[string]uint64{}}
+		for _, g := range me.Gaps() {
+			if g.Lost > 0 {
+				h.Of[g.Sender] += g.Lost
+			}
+		}
 		if h.N > 0 {
 			h.Median, h.P99, h.Max = all[h.N/2], all[h.N*99/100], all[h.N-1]
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/picket-nsm/picket/bus/backend/zeromq"
 	"github.com/picket-nsm/picket/bus/backend/zeromq/broker"
@@ -26,11 +27,14 @@ func openBroker(spec node.Spec, led *ledger.Ledger, d Deps) (*broker.Broker, par
 	if err != nil {
 		return nil, part{}, err
 	}
+	lines := sparse{now: d.Now}
 	b, err := broker.New(broker.Config{XPUB: z.XPUB, XSUB: z.XSUB, Curve: curve}, broker.Deps{Monitor: func(s broker.Side, e zmtp.Event) {
 		switch {
+		case e.Kind == zmtp.Connected || e.Err == nil || errors.Is(e.Err, io.EOF):
+		case !lines.room():
 		case e.Kind == zmtp.Failed || e.Kind == zmtp.TooMany:
 			d.Log.Warn(e.Kind.String(), "side", s, "remote", e.Remote, "error", e.Err)
-		case e.Kind == zmtp.Gone && e.Err != nil && !errors.Is(e.Err, io.EOF):
+		case e.Kind == zmtp.Gone:
 			d.Log.Info(e.Kind.String(), "side", s, "remote", e.Remote, "error", e.Err)
 		}
 	}})
@@ -59,6 +63,28 @@ func openBroker(spec node.Spec, led *ledger.Ledger, d Deps) (*broker.Broker, par
 			return nil
 		},
 	}, nil
+}
+
+// sparse lets some lines a second into the log: whoever reaches the ports can have
+// handshakes fail, and must not drown what else the hub has to say.
+type sparse struct {
+	now func() time.Time
+
+	mu     sync.Mutex
+	second int64
+	lines  int
+}
+
+const linesPerSecond = 10
+
+func (l *sparse) room() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.now().Unix(); s != l.second {
+		l.second, l.lines = s, 0
+	}
+	l.lines++
+	return l.lines <= linesPerSecond
 }
 
 // noteBroker copies the broker's counters into the ledger: those of every hub, and

@@ -61,6 +61,9 @@ type Config struct {
 	MaxTopic         int // bytes of a subscription; default 4096
 	MaxSubscriptions int // of one peer; default 65536
 	MaxPeers         int // connections that came in, handshakes included; default 4096
+	// Handshakes is how many of these may be on their way in; beyond it the oldest gives
+	// way, so that those who never come to an end keep nobody out. Default 1024.
+	Handshakes int
 
 	Handshake time.Duration // limit for the whole handshake; default 10 s
 	Linger    time.Duration // how long Run sends on after its context ended; default 500 ms, negative: not at all
@@ -130,7 +133,7 @@ const (
 	Gone                        // a connection that was Connected ended; Err says why, nil at the end of Run
 	Failed                      // a handshake failed; Err says why
 	DialFailed                  // nobody answers at an endpoint; told when the reason changes
-	TooMany                     // MaxPeers: a connection was closed at once
+	TooMany                     // MaxPeers, Handshakes: a connection was closed
 )
 
 func (k EventKind) String() string {
@@ -155,6 +158,7 @@ func (c Config) Default() Config {
 	c.MaxTopic = cmp.Or(c.MaxTopic, 4096)
 	c.MaxSubscriptions = cmp.Or(c.MaxSubscriptions, 65536)
 	c.MaxPeers = cmp.Or(c.MaxPeers, 4096)
+	c.Handshakes = cmp.Or(c.Handshakes, 1024)
 	c.Handshake = cmp.Or(c.Handshake, 10*time.Second)
 	c.Linger = cmp.Or(c.Linger, 500*time.Millisecond)
 	c.RetryMin = cmp.Or(c.RetryMin, 100*time.Millisecond)
@@ -170,7 +174,7 @@ func (c Config) Validate() error {
 	switch {
 	case c.Type < PUB || c.Type > PULL:
 		return fmt.Errorf("socket type %d", c.Type)
-	case c.Queue < 1 || c.QueueBytes < 1 || c.MaxMessage < 1 || c.MaxParts < 1 || c.MaxTopic < 1 || c.MaxSubscriptions < 1 || c.MaxPeers < 1:
+	case c.Queue < 1 || c.QueueBytes < 1 || c.MaxMessage < 1 || c.MaxParts < 1 || c.MaxTopic < 1 || c.MaxSubscriptions < 1 || c.MaxPeers < 1 || c.Handshakes < 1:
 		return fmt.Errorf("limits must be above zero")
 	case c.MaxMessage > 1<<31-1:
 		return fmt.Errorf("message limit %d: at most 2 GiB", c.MaxMessage)

@@ -22,6 +22,7 @@ type link struct {
 
 	dialed  bool // we connected
 	greeted bool // the peer's greeting was read
+	gaveWay bool // to a newer one, in the handshake; guarded by the socket's mu
 
 	pings sync.Map // number of a RoundTrip: chan struct{}
 
@@ -56,11 +57,16 @@ func (s *Socket) serve(conn net.Conn, endpoint string, p *Peer) {
 	h, err := l.handshake(&s.cfg, s.chance)
 	if err != nil {
 		_ = conn.Close()
-		if !s.closed.Load() {
+		switch {
+		case s.closed.Load():
+		case s.arrived(l):
+			s.tell(Event{Kind: TooMany, Endpoint: endpoint, Remote: remote, Err: fmt.Errorf("gave way in the handshake: limit %d", s.cfg.Handshakes)})
+		default:
 			s.tell(Event{Kind: Failed, Endpoint: endpoint, Remote: remote, Err: err})
 		}
 		return
 	}
+	s.arrived(l)
 	l.now, l.in.session = h, h.session
 	if l.p == nil {
 		l.p = s.newPeer(endpoint, false)

@@ -341,6 +341,43 @@ func TestMaxPeers(t *testing.T) {
 	})
 }
 
+// TestHandshakes: who begins a handshake and says no more keeps nobody out, and
+// those that are in stay.
+func TestHandshakes(t *testing.T) {
+	ev := &events{}
+	s, bound, _ := run(t, Config{Type: PULL, Bind: []string{"tcp://127.0.0.1:0"}, Handshakes: 2, Handshake: aim}, Hooks{Monitor: ev.add})
+	good := func() {
+		t.Helper()
+		before := s.Peers()
+		rawPeer(t, bound[0], rawGreeting(1, mechNull), rawReady(PUSH))
+		testenv.Eventually(t, aim, "one more peer", func() bool { return s.Peers() == before+1 })
+	}
+	good()
+	var idle []net.Conn
+	for range 5 {
+		idle = append(idle, rawPeer(t, bound[0], rawGreeting(1, mechNull)[:20]))
+	}
+	for i := range 3 { // two more than there is room for, and which, is the order of accepting
+		testenv.Eventually(t, aim, "one gives way", func() bool { return ev.count(TooMany) >= i+1 })
+	}
+	good()
+	testenv.Eventually(t, aim, "one more gives way", func() bool { return ev.count(TooMany) == 4 })
+	good()
+	if n := s.Peers(); n != 3 {
+		t.Errorf("%d peers, want 3", n)
+	}
+	open := 0
+	for _, c := range idle {
+		_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+			open++
+		}
+	}
+	if open != 1 {
+		t.Errorf("%d idle ones are open, want 1", open)
+	}
+}
+
 func TestIPC(t *testing.T) {
 	path := "ipc://" + filepath.Join(t.TempDir(), "s")
 	box := make(inbox, 10)

@@ -29,6 +29,7 @@ type Socket struct {
 	mu        sync.RWMutex
 	listeners []net.Listener
 	links     map[*link]bool // all connections; true: after the handshake
+	shaking   []*link        // those that came in and are in the handshake, oldest first
 	peers     []*Peer        // in the order they came
 	past      Counts         // of peers that are gone
 	table     trie           // PUB, XPUB: who wants what
@@ -257,13 +258,31 @@ func (s *Socket) track(l *link) bool {
 		return false
 	}
 	s.links[l] = false
+	if l.p == nil {
+		if s.shaking = append(s.shaking, l); len(s.shaking) > s.cfg.Handshakes {
+			old := s.shaking[0]
+			s.shaking = slices.Delete(s.shaking, 0, 1)
+			old.gaveWay = true
+			_ = old.conn.Close()
+		}
+	}
 	return true
+}
+
+// arrived takes a connection out of those in the handshake; gaveWay: it was the oldest
+// of too many.
+func (s *Socket) arrived(l *link) (gaveWay bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shaking = slices.DeleteFunc(s.shaking, func(o *link) bool { return o == l })
+	return l.gaveWay
 }
 
 func (s *Socket) untrack(l *link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.links, l)
+	s.shaking = slices.DeleteFunc(s.shaking, func(o *link) bool { return o == l })
 }
 
 // attach makes a shaken connection part of the socket, and sends it our

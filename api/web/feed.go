@@ -283,7 +283,7 @@ const (
 type sample struct {
 	time                      float64
 	pps, dps, rps, wps, queue float32
-	pss                       int64
+	memory                    int64
 	cpu                       float32
 	logs                      [keptPaths]float32
 }
@@ -299,7 +299,7 @@ func newHistory() history {
 func (h *history) add(f *Frame) {
 	s := sample{
 		time: f.Time, pps: float32(f.Totals.PPS), dps: float32(f.Totals.DPS), rps: float32(f.Totals.RPS), wps: float32(f.Totals.WPS),
-		queue: float32(f.Totals.Queue), pss: f.Totals.PSS, cpu: float32(f.Totals.CPU),
+		queue: float32(f.Totals.Queue), memory: f.Totals.Memory, cpu: float32(f.Totals.CPU),
 	}
 	for _, l := range f.Logs {
 		i, ok := h.paths[l.Path]
@@ -363,7 +363,7 @@ func (h *history) columns() map[string]any {
 		put("rps", float64(s.rps))
 		put("wps", float64(s.wps))
 		put("queue", float64(s.queue))
-		put("pss", float64(s.pss))
+		put("memory", float64(s.memory))
 		put("cpu", float64(s.cpu))
 		for k, name := range h.names {
 			logs[name] = append(logs[name], short(float64(s.logs[k])))

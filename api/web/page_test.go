@@ -354,6 +354,29 @@ func TestPage(t *testing.T) {
 		p.Wait("live again", `document.getElementById("stale").hidden && document.getElementById("live").dataset.live === "yes"`)
 	})
 
+	t.Run("the picture can be read on every screen", func(t *testing.T) {
+		for workers, widths := range map[int][]int{1: {390, 1440}, 8: {340, 540, 700, 1000}, 123: {390, 1000}} {
+			m := newMade(t, workers)
+			_, url := serve(t, m.deps(t, false), m, false, time.Second)
+			p := open(b, url, workers+5)
+			for _, w := range widths {
+				p.Size(w, 900)
+				p.Wait("it is drawn anew", fmt.Sprintf(`innerWidth === %d && document.getElementById("picture").viewBox.baseVal.width === Math.round(document.getElementById("picture").getBoundingClientRect().width)`, w))
+				var bad []string
+				p.Must(`(()=>{const out=[],pic=document.getElementById("picture").getBoundingClientRect();
+					const all=[...document.querySelectorAll("#picture text")].filter(e=>e.textContent).map(e=>[e.textContent,e.getBoundingClientRect()]);
+					all.forEach(([a,r],i)=>{if(r.left<pic.left||r.right>pic.right+1)out.push(a+" sticks out");
+						for(const [b,q] of all.slice(i+1))if(r.left<q.right-1&&q.left<r.right-1&&r.top<q.bottom-4&&q.top<r.bottom-4)out.push(a+" and "+b)});
+					if(document.documentElement.scrollWidth>innerWidth)out.push("the page is wider than the screen");
+					return out.slice(0,5)})()`, &bad)
+				if len(bad) > 0 {
+					t.Errorf("%d workers, %d pixels: %q", workers, w, bad)
+				}
+			}
+			clean(t, p, url)
+		}
+	})
+
 	t.Run("numbers are those of the hub", func(t *testing.T) {
 		m := newMade(t, 1)
 		_, url := serve(t, m.deps(t, false), m, false, time.Second)

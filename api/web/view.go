@@ -31,6 +31,9 @@ type Frame struct {
 	Problems   []string    `json:"problems"`
 	Operate    bool        `json:"operate"` // somebody with the right token may restart nodes
 	Took       float64     `json:"took"`    // seconds that the look took
+	// RSS says that memory is RSS, for all nodes: pages that processes share count in
+	// each. Else it is PSS, which some kernels and users keep from us.
+	RSS bool `json:"rss"`
 }
 
 // Totals are sums over all nodes.
@@ -38,8 +41,8 @@ type Totals struct {
 	Nodes    int     `json:"nodes"`
 	Ready    int     `json:"ready"`
 	Restarts int     `json:"restarts"`
-	PSS      int64   `json:"pss"` // bytes
-	CPU      float64 `json:"cpu"` // per cent of one CPU
+	Memory   int64   `json:"memory"` // bytes
+	CPU      float64 `json:"cpu"`    // per cent of one CPU
 	Received uint64  `json:"received"`
 	Analyzed uint64  `json:"analyzed"`
 	Dropped  uint64  `json:"dropped"`
@@ -72,7 +75,7 @@ type Node struct {
 	Restarts int     `json:"restarts"`
 	Exit     string  `json:"exit,omitempty"`
 	Beat     float64 `json:"beat"`
-	PSS      int64   `json:"pss"`
+	Memory   int64   `json:"memory"`
 	CPU      float64 `json:"cpu"`
 	Received uint64  `json:"received"`
 	Dropped  uint64  `json:"dropped"`
@@ -150,7 +153,9 @@ func (m *memo) view(st *status.Status, sources map[string]Source) *Frame {
 		Troubles: []Trouble{}, Nodes: []Node{}, Logs: []Log{}, Doors: []Door{}, Events: []EventLine{}, Problems: append([]string{}, st.Problems...),
 	}
 	t := &f.Totals
-	t.Nodes, t.Ready, t.Restarts, t.PSS = st.Totals.Nodes, st.Totals.Ready, st.Totals.Restarts, st.Totals.PSS
+	t.Nodes, t.Ready, t.Restarts = st.Totals.Nodes, st.Totals.Ready, st.Totals.Restarts
+	rss, memory, sum := st.Memory()
+	f.RSS, t.Memory = rss, sum
 	t.Received, t.Analyzed, t.Dropped = st.Totals.Received, st.Totals.Analyzed, st.Totals.Dropped
 	t.Produced, t.Written, t.Queue = st.Totals.Produced, st.Totals.Written, st.Totals.Queue
 	before, dt := map[string]*status.Node{}, 0.0
@@ -162,6 +167,7 @@ func (m *memo) view(st *status.Status, sources map[string]Source) *Frame {
 	}
 	for i := range st.Nodes {
 		n := m.node(&st.Nodes[i], before[st.Nodes[i].Name], dt, st.Time)
+		n.Memory = memory(st.Nodes[i])
 		src := sources[n.Name]
 		n.Source, n.Live = src.Name, src.Live
 		t.CPU += n.CPU
@@ -187,10 +193,7 @@ func (m *memo) view(st *status.Status, sources map[string]Source) *Frame {
 func (m *memo) node(n, before *status.Node, dt float64, now time.Time) Node {
 	out := Node{
 		Name: n.Name, Role: n.Role, PID: n.PID, State: n.State, Uptime: n.Uptime, Restarts: n.Restarts, Exit: n.LastExit, Beat: n.Beat,
-		PSS: n.PSS, CPU: n.CPU, Received: n.Received, Dropped: n.Dropped, Produced: n.Produced, Written: n.Written, Queue: n.Queue,
-	}
-	if out.PSS == 0 {
-		out.PSS = n.RSS
+		CPU: n.CPU, Received: n.Received, Dropped: n.Dropped, Produced: n.Produced, Written: n.Written, Queue: n.Queue,
 	}
 	k := m.nodes[n.Name]
 	if k == nil {

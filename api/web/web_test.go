@@ -3,6 +3,7 @@ package web
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -90,6 +91,36 @@ func TestFeedIsStatus(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(text), &one); err != nil || one.Node.Name != "worker-2" || len(one.History["pps"]) < 55 {
 		t.Errorf("%v %s", err, text)
+	}
+}
+
+// Memory is one thing for all nodes, and it is said which: RSS where a PSS may not
+// be read, PSS else. A node that has no process has none.
+func TestMemoryIsOneThing(t *testing.T) {
+	look := func(pss ...int64) *Frame {
+		st := &status.Status{Run: "a", Time: time.Now(), Nodes: []status.Node{{Name: "dead"}}}
+		for i, v := range pss {
+			st.Nodes = append(st.Nodes, status.Node{Name: fmt.Sprint(i), PID: 1, PSS: v, RSS: 100})
+			st.Totals.PSS += v
+		}
+		return newMemo().view(st, nil)
+	}
+	for _, c := range []struct {
+		f    *Frame
+		rss  bool
+		want []int64
+		sum  int64
+	}{
+		{look(30, 40), false, []int64{0, 30, 40}, 70},
+		{look(30, 0), true, []int64{0, 100, 100}, 200},
+	} {
+		var got []int64
+		for _, n := range c.f.Nodes {
+			got = append(got, n.Memory)
+		}
+		if c.f.RSS != c.rss || !reflect.DeepEqual(got, c.want) || c.f.Totals.Memory != c.sum {
+			t.Errorf("rss %v %v sum %d, want %+v", c.f.RSS, got, c.f.Totals.Memory, c)
+		}
 	}
 }
 

@@ -210,6 +210,13 @@ func memories(s *Status) (head string, of func(Node) int64, sum int64) {
 	return headRSS, func(n Node) int64 { return n.RSS }, sum
 }
 
+// Memory says what there is to tell of all nodes' memory, in bytes: their PSS, or
+// with rss their RSS, as one PSS may not be read.
+func (s *Status) Memory() (rss bool, of func(Node) int64, sum int64) {
+	kind, of, sum := memories(s)
+	return kind == headRSS, of, sum
+}
+
 func memory(n Node) int64 {
 	if n.PSS > 0 {
 		return n.PSS

@@ -144,7 +144,7 @@ func alive(h engine.Handle) bool {
 // node puts together what the supervisor, the system and the ledger say.
 func (s *Status) node(n supervisor.NodeState, u answer, b *books, earlier *Status) Node {
 	out := Node{
-		Name: n.Name, Role: n.Role, State: string(n.Phase), Restarts: n.Restarts, Stderr: n.Stderr, took: u.at,
+		Name: n.Name, Role: n.Role, State: string(n.Phase), Restarts: n.Restarts, Stderr: n.Stderr,
 	}
 	if n.LastExit != nil && n.Restarts > 0 {
 		out.LastExit = n.LastExit.String()
@@ -197,25 +197,38 @@ const RestartAsked = "restart asked for"
 const hangAfter = 10.0
 
 func (n *Node) usage(u answer, st supervisor.NodeState, earlier *Status) {
-	if n.PID == 0 || u.at.IsZero() {
+	if n.PID == 0 {
+		return
+	}
+	if u.at.IsZero() { // no answer in time: what it was before is nearer than nothing
+		if e := earlier.named(n.Name); e != nil && e.PID == n.PID {
+			n.Usage, n.PSS, n.RSS, n.CPU, n.cpu, n.took = e.Usage, e.PSS, e.RSS, e.CPU, e.cpu, e.took
+		}
 		return
 	}
 	n.Usage = u.Usage
-	n.PSS, n.RSS, n.cpu = u.PSS, u.RSS, u.CPU
+	n.PSS, n.RSS, n.cpu, n.took = u.PSS, u.RSS, u.CPU, u.at
 	if u.State == "T" {
 		n.State = "hangs" // stopped by a signal
 	}
 	since, cpu := st.Started, time.Duration(0)
-	if earlier != nil {
-		for _, e := range earlier.Nodes {
-			if e.Name == n.Name && e.PID == n.PID && !e.took.IsZero() {
-				since, cpu = e.took, e.cpu
-			}
-		}
+	if e := earlier.named(n.Name); e != nil && e.PID == n.PID && !e.took.IsZero() {
+		since, cpu = e.took, e.cpu
 	}
 	if d := u.at.Sub(since); d > 0 {
 		n.CPU = 100 * float64(u.CPU-cpu) / float64(d)
 	}
+}
+
+// named is a node of a look, or nil; of no look, too.
+func (s *Status) named(name string) *Node {
+	if s == nil {
+		return nil
+	}
+	if i := slices.IndexFunc(s.Nodes, func(n Node) bool { return n.Name == name }); i >= 0 {
+		return &s.Nodes[i]
+	}
+	return nil
 }
 
 func (s *Status) sum(b *books) {

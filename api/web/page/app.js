@@ -6,7 +6,7 @@ import { num, whole, bytes, dur, clock, percent } from "./format.js";
 import { stream, setToken, token } from "./feed.js";
 import { Chart } from "./chart.js";
 import { Topology } from "./topology.js";
-import { Nodes } from "./nodes.js";
+import { Nodes, memoryName, memoryMeans } from "./nodes.js";
 import { Drawer } from "./drawer.js";
 import { Search } from "./search.js";
 
@@ -14,14 +14,14 @@ const SPAN = 600;
 let frame = null, heard = 0, why = "", asked = false;
 
 // What the charts draw: lists by name, trimmed to ten minutes.
-const past = { time: [], data: { pps: [], dps: [], rps: [], queue: [], pss: [], cpu: [] }, logs: {} };
+const past = { time: [], data: { pps: [], dps: [], rps: [], queue: [], memory: [], cpu: [] }, logs: {} };
 
 const charts = {
   packets: new Chart("Packets/s", { unit: num, least: 10, series: [{ key: "pps", color: "c1", area: true }] }),
   drops: new Chart("Dropped packets/s", { unit: num, least: 1, series: [{ key: "dps", color: "cbad", area: true }] }),
   records: new Chart("Records/s", { unit: num, least: 10, series: [] }),
   queue: new Chart("Batches waiting", { unit: num, least: 4, series: [{ key: "queue", color: "c3", area: true }] }),
-  memory: new Chart("Memory", { unit: bytes, least: 64 << 20, base: 1 << 20, series: [{ key: "pss", color: "c2", area: true }] }),
+  memory: new Chart("Memory", { unit: bytes, least: 64 << 20, base: 1 << 20, series: [{ key: "memory", color: "c2", area: true }] }),
 };
 $("charts").append(...Object.values(charts).map((c) => c.root));
 
@@ -93,7 +93,9 @@ function drawCharts(f) {
     text(charts.queue.also, t.rec_dropped + t.rec_lost ? num(t.rec_dropped + t.rec_lost) + " records missing" : "no record is missing");
   });
   charts.memory.draw(past.time, d, (i) => {
-    text(charts.memory.value, bytes(d.pss[i]));
+    text(charts.memory.value, bytes(d.memory[i]));
+    text(charts.memory.head, memoryName(f));
+    attr(charts.memory.head, "title", memoryMeans(f));
     text(charts.memory.also, num(d.cpu[i] / 100) + " CPUs busy");
   });
 }

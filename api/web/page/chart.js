@@ -22,7 +22,8 @@ export class Chart {
     this.line = svg("line", { class: "cursor", visibility: "hidden" });
     this.svg.append(...this.grid, this.marks, this.line, ...this.labels);
     this.title = title;
-    this.root = el("div", { class: "chart" }, el("div", { class: "top" }, el("h2", {}, title)), this.value, this.also, this.svg);
+    this.head = el("h2", {}, title);
+    this.root = el("div", { class: "chart" }, el("div", { class: "top" }, this.head), this.value, this.also, this.svg);
     this.time = []; this.data = {};
     this.svg.addEventListener("pointermove", (e) => {
       const r = this.svg.getBoundingClientRect();

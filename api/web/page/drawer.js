@@ -60,7 +60,7 @@ export class Drawer {
     text($("drawer-name"), n.name);
     text($("drawer-role"), n.role + (n.source ? " of " + n.source : ""));
     text($("drawer-state"), `${stateWord(n)} since ${clock(n.since, f.time)} (${dur(f.time - n.since)})` + (n.exit ? `; last: ${n.exit}` : ""));
-    const facts = [["pid", n.pid || NONE], ["up", n.pid ? dur(n.uptime) : NONE], ["restarts", n.restarts], ["memory", bytes(n.pss)], ["CPU", n.pid ? n.cpu.toFixed(0) + " %" : NONE], ["heartbeat", n.pid ? n.beat.toFixed(1) + " s ago" : NONE]];
+    const facts = [["pid", n.pid || NONE], ["up", n.pid ? dur(n.uptime) : NONE], ["restarts", n.restarts], [f.rss ? "RSS" : "memory", bytes(n.memory)], ["CPU", n.pid ? n.cpu.toFixed(0) + " %" : NONE], ["heartbeat", n.pid ? n.beat.toFixed(1) + " s ago" : NONE]];
     if (n.role === "worker") facts.push(["packets", num(n.received), whole(n.received)], ["dropped", num(n.dropped), whole(n.dropped), n.dps > 0], ["last drop", n.drops ? clock(n.drops, f.time) : "none seen"], ["load", n.load ? n.load.toFixed(2) + " × mean" : NONE]);
     if (n.role !== "hub") facts.push(["records made", num(n.produced), whole(n.produced)], ["queue", num(n.queue) + " batches"]);
     if (n.role === "logger") facts.push(["written", num(n.written), whole(n.written)]);

@@ -21,6 +21,10 @@ const order = { hub: 0, logger: 1, manager: 2, proxy: 3, worker: 4 };
 const rank = { bad: 0, warn: 1, busy: 2, good: 3, off: 4 };
 const natural = new Intl.Collator("en", { numeric: true });
 
+// What memory is: one thing for all nodes, as the sum would mean nothing else.
+export const memoryName = (f) => (f.rss ? "RSS" : "Memory");
+export const memoryMeans = (f) => (f.rss ? "RSS: pages that processes share count in each of them" : "PSS: pages that processes share are divided among them");
+
 const COLUMNS = [
   { key: "name", name: "Node", by: (n) => n.name, say: (n) => n.name },
   { key: "role", name: "Role", by: (n) => order[n.role] ?? 9, say: (n) => n.role + (n.live ? " · " + n.source : "") },
@@ -28,7 +32,7 @@ const COLUMNS = [
   { key: "uptime", name: "Up", n: true, by: (n) => n.uptime, say: (n) => (n.pid ? dur(n.uptime) : NONE) },
   { key: "restarts", name: "Restarts", n: true, down: true, by: (n) => n.restarts, say: (n) => n.restarts },
   { key: "cpu", name: "CPU", n: true, down: true, by: (n) => n.cpu, say: (n) => (n.pid ? n.cpu.toFixed(0) + " %" : NONE) },
-  { key: "pss", name: "Memory", n: true, down: true, by: (n) => n.pss, say: (n) => bytes(n.pss) },
+  { key: "memory", name: "Memory", n: true, down: true, by: (n) => n.memory, say: (n) => bytes(n.memory) },
   { key: "pps", name: "Packets/s", n: true, down: true, by: (n) => n.pps, say: (n) => (n.role === "worker" ? num(n.pps) : ""), full: (n) => whole(n.received) + " packets in all" },
   { key: "dps", name: "Drops/s", n: true, down: true, by: (n) => n.dps || n.dropped / 1e12, say: (n) => (n.role === "worker" ? num(n.dps) : ""), full: (n) => whole(n.dropped) + " dropped in all", alarm: (n) => n.dps > 0 },
   { key: "rps", name: "Records/s", n: true, down: true, by: (n) => n.rps + n.wps, say: (n) => (n.role === "hub" ? "" : num(n.role === "logger" ? n.wps : n.rps)), full: (n) => (n.role === "logger" ? whole(n.written) + " written" : whole(n.produced) + " made") + " in all" },
@@ -69,6 +73,9 @@ export class Nodes {
   update(f) {
     if (!f) return;
     this.frame = f;
+    const memory = COLUMNS.find((x) => x.key === "memory").button;
+    text(memory, memoryName(f));
+    attr(memory, "title", memoryMeans(f));
     const words = $("nodes-filter").value.toLowerCase().split(/\s+/).filter(Boolean);
     let list = f.nodes.filter((n) => {
       const all = `${n.name} ${n.role} ${n.state} ${stateWord(n)} ${n.source || ""}${n.dps > 0 ? " dropping" : ""}`.toLowerCase();

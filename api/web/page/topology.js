@@ -6,6 +6,7 @@ import { num, percent } from "./format.js";
 import { kind, stateWord } from "./nodes.js";
 
 const GAP = 4, TOP = 26, WIDE = 26, SMALL_W = 34, SMALL_H = 22;
+const NARROW = 520; // below it all stands one under the other
 
 export class Topology {
   constructor(open) {
@@ -47,14 +48,67 @@ export class Topology {
       if (!sources.has(s)) sources.set(s, []);
       sources.get(s).push(n);
     }
-    const narrow = w < 620;
+    if (w < NARROW) this.stack(w, sources, by);
+    else this.row(f, w, sources, by);
+    if (!this.tiles.has(this.focused)) this.focused = f.nodes.length ? (by("worker")[0] || f.nodes[0]).name : "";
+    this.focus(this.focused, had !== "");
+  }
+
+  heading(x, y, s) { this.svg.append(svg("text", { class: "title", x, y }, s)); }
+
+  // source is the box of an interface.
+  source(name, nodes, x, y, width, shown) {
+    const box = svg("g", { class: "source" }, svg("rect", { class: "box", x, y: y - 20, width, height: 40, rx: 6 }));
+    const label = svg("text", { x: x + 10, y: y - 3, "font-weight": 600 }), sub = svg("text", { class: "sub", x: x + 10, y: y + 12 });
+    text(label, short(name, shown));
+    box.append(svg("title", {}, name), label, sub);
+    this.svg.append(box);
+    this.sources.push({ name, nodes: nodes.map((n) => n.name), box, sub });
+  }
+
+  // stack is the picture from top to bottom.
+  stack(w, sources, by) {
+    const x = 14, room = w - 2 * x, mid = w / 2, lines = svg("g");
+    this.svg.append(lines);
+    this.sources = [];
+    const down = (y, rate, more) => { this.flow(lines, mid, y, mid, y + 14, rate, more); return y + 16; };
+    let y = 2;
+    for (const [name, nodes] of sources) {
+      this.heading(x, y + 12, "interface and its workers");
+      this.source(name, nodes, x, y + 40, room, 40);
+      y = down(y + 60, () => this.sum(nodes, "pps"), "");
+      y += this.grid(nodes, x, y, room, nodes.length > 6, room).h;
+      y = down(y, () => this.sum(nodes, "rps"), "records") + 6;
+    }
+    const hub = by("hub")[0] || { name: "", role: "hub" };
+    this.heading(x, y + 12, "bus");
+    this.tile(hub, x, y + 18, room, 40, "hub");
+    y += 58;
+    for (const [role, title, rate] of [["logger", "loggers", "wps"], ["manager", "manager", ""], ["proxy", "proxies", ""]]) {
+      const nodes = by(role);
+      if (!nodes.length) continue;
+      y = down(y, rate ? () => this.sum(nodes, rate) : () => 0, rate ? "records" : "") + 2;
+      this.heading(x, y + 10, title);
+      y += 16 + this.grid(nodes, x, y + 16, room, nodes.length > 6, room).h;
+    }
+    this.size(w, y + 8);
+  }
+
+  size(w, height) {
+    attr(this.svg, "viewBox", `0 0 ${w} ${height}`);
+    this.svg.style.height = height + "px";
+  }
+
+  // row is the picture from left to right.
+  row(f, w, sources, by) {
+    const narrow = w < 760;
     const x = { source: 14, workers: narrow ? 120 : 170, bus: 0, right: 0 };
     const rightW = Math.min(narrow ? 130 : 210, w * 0.27), sourceW = narrow ? 76 : 112;
     x.right = w - rightW - 14;
     x.bus = x.right - (narrow ? 70 : 116);
     const busW = narrow ? 40 : 58, room = x.bus - (narrow ? 24 : 54) - x.workers;
     for (const [at, s] of [[x.source, "interfaces"], [x.workers, "workers"], [x.bus, "bus"], [x.right, "loggers, manager, proxies"]]) {
-      this.svg.append(svg("text", { class: "title", x: at, y: 16 }, s));
+      this.heading(at, 16, s);
     }
     const lines = svg("g");
     this.svg.append(lines);
@@ -65,12 +119,7 @@ export class Topology {
     for (const [name, nodes] of sources) {
       const g = this.grid(nodes, x.workers, y + 4, room, nodes.length > 10);
       const h = Math.max(g.h, 34), mid = y + 4 + h / 2;
-      const box = svg("g", { class: "source" }, svg("rect", { class: "box", x: x.source, y: mid - 20, width: sourceW, height: 40, rx: 6 }));
-      const label = svg("text", { x: x.source + 10, y: mid - 3, "font-weight": 600 }), sub = svg("text", { class: "sub", x: x.source + 10, y: mid + 12 });
-      text(label, short(name, narrow ? 9 : 15));
-      box.append(svg("title", {}, name), label, sub);
-      this.svg.append(box);
-      this.sources.push({ name, nodes: nodes.map((n) => n.name), box, sub });
+      this.source(name, nodes, x.source, mid, sourceW, narrow ? 9 : 15);
       this.flow(lines, x.source + sourceW, mid, x.workers - 6, mid, () => this.sum(nodes, "pps"), "");
       this.flow(lines, x.workers + g.w + 6, mid, x.bus, mid, () => this.sum(nodes, "rps"), "records");
       y += h + 14;
@@ -102,20 +151,17 @@ export class Topology {
     }
     const hubs = by("hub"), hub = hubs[0] || { name: "", role: "hub" };
     this.tile(hub, x.bus, TOP + 4, busW, height - TOP - 12, "hub");
-    attr(this.svg, "viewBox", `0 0 ${w} ${height}`);
-    this.svg.style.height = height + "px";
-    if (!this.tiles.has(this.focused)) this.focused = f.nodes.length ? (by("worker")[0] || f.nodes[0]).name : "";
-    this.focus(this.focused, had !== "");
+    this.size(w, height);
   }
 
-  // grid lays nodes out in rows.
-  grid(nodes, x, y, room, small) {
+  // grid lays nodes out in rows. A tile that is alone in its row is at most so wide.
+  grid(nodes, x, y, room, small, most = 300) {
     const h = small ? SMALL_H : WIDE;
-    let across = 1, w = Math.min(room, 300);
+    let across = 1, w = Math.min(room, most);
     if (small) {
       // Full rows of wider tiles, rather than one left over.
-      const most = Math.max(1, Math.floor((room + GAP) / (SMALL_W + GAP)));
-      across = Math.ceil(nodes.length / Math.ceil(nodes.length / most));
+      const fit = Math.max(1, Math.floor((room + GAP) / (SMALL_W + GAP)));
+      across = Math.ceil(nodes.length / Math.ceil(nodes.length / fit));
       w = Math.min(56, (room + GAP) / across - GAP);
     }
     nodes.forEach((n, i) => this.tile(n, x + (i % across) * (w + GAP), y + Math.floor(i / across) * (h + GAP), w, h, small ? "small" : "wide"));

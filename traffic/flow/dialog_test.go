@@ -129,6 +129,8 @@ func newDialog(t testing.TB, change func(cfg *Config)) *dialog {
 	sized.MinSize, sized.MaxSize = 3, 5
 	port := d.factory("PORT")
 	port.Ports = []analyzer.Port{{Num: 7, Proto: value.ProtoTCP}, {Num: 7, Proto: value.ProtoUDP}}
+	two := d.factory("TWO", sig("two-client", analyzer.FromOrig, `^TWO`), sig("two-server", analyzer.FromResp, `^TWO`))
+	two.Ports = []analyzer.Port{{Num: 8, Proto: value.ProtoTCP}}
 	d.tb = New(cfg, d, []analyzer.Factory{
 		d.factory("HI", sig("hi-client", analyzer.FromOrig, `^HI `)),
 		d.factory("ALSO", sig("also", analyzer.Either, `.*also`)),
@@ -136,7 +138,7 @@ func newDialog(t testing.TB, change func(cfg *Config)) *dialog {
 		d.factory("SERVER", sig("server", analyzer.FromResp, `^200 `)),
 		d.factory("INNER"),
 		d.factory("DGRAM", overUDP(sig("dgram", analyzer.Either, `^.{2}XY`)), sized),
-		port,
+		port, two,
 	})
 	return d
 }

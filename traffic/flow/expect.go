@@ -238,13 +238,14 @@ func (t *Table) attachExpected(c *conn, proto value.Proto) (any bool) {
 }
 
 // has reports whether an analyzer is on the connection below the parent, or was
-// and had seen what it wanted.
+// and had seen what it wanted. One that failed with the packet at hand is still
+// there: Zeek takes analyzers off behind a packet.
 func (t *Table) has(c *conn, factory int, parent uint32) bool {
 	if c.side == 0 {
 		return false
 	}
 	for i := range t.sides.get(c.side).analyzers {
-		if a := &t.sides.get(c.side).analyzers[i]; (!a.dead || a.content) && a.factory == factory && a.parent == parent {
+		if a := &t.sides.get(c.side).analyzers[i]; (!a.dead || a.content || a.ended == t.stats.Packets) && a.factory == factory && a.parent == parent {
 			return true
 		}
 	}

@@ -39,12 +39,12 @@ func TestManyViolations(t *testing.T) {
 func TestFailedOnce(t *testing.T) {
 	d := newDialog(t, nil)
 	d.start(false, 9999).say(">HI child also confirm violate").say(">x")
-	d.start(false, 9999).say(">see also confirm").say("<also violate").say("<x").wants(
+	d.start(false, 9999).say(">TWO confirm violate").say("<TWO confirm violate").say("<x").wants(
 		"HI open", "HI > HI child also confirm violate", "INNER open", "INNER > also confirm violate", "failed INNER: bad word", "INNER end",
 		"ALSO open", "ALSO > HI child also confirm violate", "INNER open", "INNER > also confirm violate", "INNER end",
 		"HI > x", "ALSO > x",
-		"ALSO open", "ALSO > see also confirm", "ALSO < also violate", "failed ALSO: bad word", "ALSO end",
-		"ALSO open", "ALSO > see also confirm", "ALSO < also violate", "ALSO end",
+		"TWO open", "TWO > TWO confirm violate", "failed TWO: bad word", "TWO end",
+		"TWO open", "TWO > TWO confirm violate", "TWO < TWO confirm violate", "TWO end",
 		"HI end", "ALSO end", "row ", "row ")
 }
 

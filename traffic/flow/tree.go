@@ -18,6 +18,7 @@ type attached struct {
 	parent     uint32            // 1 + place in the list; 0: the transport
 	det        uint32            // of a place: slot of what it has seen
 	violations uint32
+	ended      uint64      // with which packet, once it is dead
 	proto      value.Proto // how bytes come: as a stream or as datagrams
 	detecting  bool        // a place that still looks
 	failed     bool        // to be taken off after the call
@@ -115,7 +116,7 @@ func (t *Table) end(c *Conn, s *side, n uint32) {
 	if s.analyzers[n-1].dead {
 		return
 	}
-	s.analyzers[n-1].dead = true
+	s.analyzers[n-1].dead, s.analyzers[n-1].ended = true, t.stats.Packets
 	for i := range s.analyzers {
 		if s.analyzers[i].parent == n {
 			t.end(c, s, uint32(i+1))

@@ -23,14 +23,16 @@ type entry struct {
 var byFirst = index()
 
 func index() (list [256][]*entry) {
-	for i := range table {
-		e := &table[i]
-		if e.at == 0 && e.lit != "" {
-			list[e.lit[0]] = append(list[e.lit[0]], e)
-			continue
-		}
-		for c := range list {
-			list[c] = append(list[c], e)
+	for _, entries := range [][]entry{table, rare} {
+		for i := range entries {
+			e := &entries[i]
+			if e.at == 0 && e.lit != "" {
+				list[e.lit[0]] = append(list[e.lit[0]], e)
+				continue
+			}
+			for c := range list {
+				list[c] = append(list[c], e)
+			}
 		}
 	}
 	return list

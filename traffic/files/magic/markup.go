@@ -27,8 +27,8 @@ func markup(b, body []byte, marked bool, m *match) {
 	if len(start) == 0 {
 		return
 	}
-	if start[0] == 0 || start[0] == '<' && len(start) > 1 && start[1] == 0 {
-		wideXML(start, m)
+	if start[0] == 0 {
+		xmlDeclaration(start, m)
 	}
 	if start[0] != '<' {
 		return
@@ -37,8 +37,9 @@ func markup(b, body []byte, marked bool, m *match) {
 	p.addComments(body, len(body)-len(start))
 	before := p.list()
 	for _, at := range before {
-		if xmlDeclaration(body[at:]) {
-			m.take("application/xml", 10)
+		xmlDeclaration(body[at:], m)
+		if !marked && coldFusion(body[at:]) {
+			m.take("magnus-internal/cold-fusion", 20)
 		}
 	}
 	if at := firstWith(body, before, "<?xml "); at >= 0 {
@@ -59,6 +60,9 @@ func markup(b, body []byte, marked bool, m *match) {
 	}
 	if bytes.HasPrefix(b, []byte("<?xml version=\"")) {
 		xmlKinds(b, m)
+	}
+	if bytes.HasPrefix(b, []byte("<?xml")) {
+		kml(b, m)
 	}
 }
 
@@ -111,11 +115,13 @@ func firstWith(b []byte, at []int, word string) int {
 	return first
 }
 
-// xmlDeclaration looks for <?xml and a blank.
-func xmlDeclaration(b []byte) bool { return bytes.HasPrefix(b, []byte("<?xml ")) }
+// coldFusion looks for the elements that programs in ColdFusion begin with.
+func coldFusion(b []byte) bool {
+	return bytes.HasPrefix(b, []byte("<CFPARAM")) || bytes.HasPrefix(b, []byte("<CFSET")) || bytes.HasPrefix(b, []byte("<CFIF"))
+}
 
-// wideXML looks for <?xml and a blank in UTF-16.
-func wideXML(b []byte, m *match) {
+// xmlDeclaration looks for <?xml and a blank, in UTF-8 or UTF-16.
+func xmlDeclaration(b []byte, m *match) {
 	const word = "<?xml "
 	for i := range len(word) {
 		if len(b) > 0 && b[0] == 0 {
@@ -163,7 +169,8 @@ func element(b []byte, marked bool, m *match) {
 			}
 		}
 	}
-	if rest, ok := bytes.CutPrefix(b, []byte("manifest")); ok {
+	if foldPrefix(b, "manifest") {
+		rest := b[len("manifest"):]
 		if cut := skipBlank(rest); len(cut) < len(rest) && bytes.HasPrefix(cut, []byte(`xmlns="http://ns.adobe.com/f4m/`)) {
 			m.take("application/f4m", 49)
 		}
@@ -183,6 +190,16 @@ func xmlKinds(b []byte, m *match) {
 			m.take(k.mime, k.strength)
 		}
 	}
+	for _, word := range []string{"<!DOCTYPE X3D", "<!DOCTYPEX3D"} {
+		if i := bytes.Index(rest, []byte(word)); i >= 1 {
+			m.take("model/x3d", 43)
+		}
+	}
+}
+
+// kml looks for the name space of Google Earth's places behind <?xml.
+func kml(b []byte, m *match) {
+	rest := b[min(len(b), len("<?xml")+15):]
 	for _, quote := range []string{`"`, `'`} {
 		if bytes.Contains(rest, []byte(" xmlns="+quote+"http://earth.google.com/kml")) {
 			m.take("application/vnd.google-earth.kml+xml", 61)

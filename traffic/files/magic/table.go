@@ -95,7 +95,17 @@ var table = []entry{
 	{"application/x-ace", 100, 7, "**ACE**", nil},
 	{"application/x-cpio", 50, 0, "\xc7\x71", nil},
 	{"application/x-cpio", 50, 0, "\x71\xc7", nil},
-	{"application/x-lzh", 80, 2, "-lh", litAt(6, "-")},
+	{"application/x-lzh", 80, 6, "-", func(b []byte) bool {
+		switch string(b[2:5]) {
+		case "-lh":
+			return strings.IndexByte(" abcdex0123456789", b[5]) >= 0
+		case "-lz":
+			return strings.IndexByte("s2345678", b[5]) >= 0
+		case "-pm":
+			return strings.IndexByte("s012", b[5]) >= 0
+		}
+		return string(b[2:6]) == "-pc1"
+	}},
 	{"application/x-tar", 100, 0, "", tar},
 	{"application/warc", 50, 0, "WARC/", nil},
 	{"application/x-dmg", 100, 0, "\x78\x01\x73\x0d\x62\x62\x60", nil},
@@ -113,7 +123,6 @@ var table = []entry{
 	{"application/x-msaccess", 180, 4, "Standard Jet DB\x00", nil},
 	{"application/x-msaccess", 180, 4, "Standard ACE DB\x00", nil},
 	{"application/vnd.ms-tnef", 100, 0, "\x78\x9f\x3e\x22", nil},
-	{"application/vnd.ms-outlook", 49, 0, "!BDN", nil},
 	{"application/mshelp", 100, 0, "ITSF", nil},
 	{"application/x-ms-shortcut", 49, 0, "\x4c\x00\x00\x00\x01\x14\x02\x00\x00\x00\x00\x00\xc0\x00\x00\x00\x00\x00\x00\x46", nil},
 	{"application/vnd.ms-pol", 49, 0, "PReg", nil},

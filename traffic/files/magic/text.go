@@ -15,6 +15,8 @@ func text(b []byte, m *match) {
 	if i := bytes.Index(b, []byte("<?php")); i >= 0 {
 		m.take("text/x-php", 40)
 	}
+	diff(b, m)
+	plainPictures(b, m)
 }
 
 // cutBOM takes a byte order mark away (UTF-8 or UTF-16).
@@ -279,16 +281,13 @@ func interpreter(b []byte, m *match) {
 		return
 	}
 	line := b[2:]
-	if i := bytes.IndexByte(line, '\n'); i >= 0 {
-		line = line[:i]
-	}
-	for at := 1; at <= 15 && at+4 <= len(line); at++ {
+	for at := 1; at <= 15 && at+4 <= len(line) && line[at-1] != '\n'; at++ {
 		if string(line[at:at+4]) != "bin/" {
 			continue
 		}
 		word := line[at+4:]
 		if rest, ok := bytes.CutPrefix(word, []byte("env")); ok {
-			if cut := bytes.TrimLeft(rest, " \t\r\v\f"); len(cut) < len(rest) {
+			if cut := bytes.TrimLeft(rest, " \t\r\n\v\f"); len(cut) < len(rest) {
 				word = cut
 			}
 		}

@@ -11,6 +11,7 @@ package dhcp
 
 import (
 	"encoding/binary"
+	"strconv"
 
 	"github.com/picket-nsm/picket/internal/freelist"
 	"github.com/picket-nsm/picket/traffic/analyzer"
@@ -192,7 +193,7 @@ func (a *dhcp) Deliver(c analyzer.Conn, orig bool, data []byte) {
 		a.h.Message(c, orig, m)
 		c.Confirm(service)
 	default:
-		c.Violation(service, "bad cookie", nil)
+		c.Violation(service, "bad cookie ("+strconv.Itoa(int(int32(m.cookie)))+")", nil)
 	}
 	kept := m.Options
 	if cap(kept) > maxKept {

@@ -162,8 +162,9 @@ const (
 
 // shared is what the analyzers of a worker have in common.
 type shared struct {
-	msg  Msg
-	free freelist.List[*dhcp]
+	msg    Msg
+	reason []byte // scratch
+	free   freelist.List[*dhcp]
 }
 
 // dhcp is the analyzer of one connection.
@@ -193,7 +194,9 @@ func (a *dhcp) Deliver(c analyzer.Conn, orig bool, data []byte) {
 		a.h.Message(c, orig, m)
 		c.Confirm(service)
 	default:
-		c.Violation(service, "bad cookie ("+strconv.Itoa(int(int32(m.cookie)))+")", nil)
+		a.s.reason = strconv.AppendInt(append(a.s.reason[:0], "bad cookie ("...), int64(int32(m.cookie)), 10)
+		a.s.reason = append(a.s.reason, ')')
+		c.Violation(service, value.Borrow(a.s.reason), nil)
 	}
 	kept := m.Options
 	if cap(kept) > maxKept {

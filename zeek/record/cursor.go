@@ -25,15 +25,12 @@ type Cursor struct {
 	p      []byte
 	schema *Schema
 	head   []byte // copy of the header that schema was made from: most batches repeat it
-	vals   []span
-	at     int // start of the next row
-	rows   int // claimed by the batch
+	vals   []Ref  // of the row that Next moved to
+	at     int    // start of the next row
+	rows   int    // claimed by the batch
 	read   int
 	err    error
 }
-
-// span is where a value's body lies in the payload; from 0 is an unset value.
-type span struct{ from, to uint32 }
 
 // Open reads a batch's header. The error is of kind ErrCorrupt.
 func Open(payload []byte) (*Cursor, error) {
@@ -62,6 +59,9 @@ func (c *Cursor) Reset(payload []byte) error {
 		c.schema = s
 		c.head = append(c.head[:0], payload[:n]...)
 		c.vals = slices.Grow(c.vals[:0], len(s.Fields))[:len(s.Fields)]
+		for i := range c.vals {
+			c.vals[i] = Ref{kind: s.Fields[i].Kind, elem: s.Fields[i].Elem}
+		}
 	}
 	if len(payload)-n < 4 {
 		return c.fail("header: cut at byte %d", n)
@@ -100,36 +100,37 @@ func (c *Cursor) Next() bool {
 		return false
 	}
 	p, at := c.p, c.at
-	vals, fields := c.vals, c.schema.Fields
-	for i := range vals {
-		f := &fields[i]
+	for i := range c.vals {
+		v := &c.vals[i]
 		// Most values have eight bytes or are strings: no call for them.
 		const room = valueHead + 8
 		if len(p)-at >= room {
 			d := p[at : at+room]
-			if binary.BigEndian.Uint32(d) == uint32(f.Kind) && d[8] == 1 {
-				switch f.Kind {
+			if binary.BigEndian.Uint32(d) == uint32(v.kind) && d[8] == 1 {
+				switch v.kind {
 				case value.KindBool, value.KindInt, value.KindCount, value.KindDouble, value.KindTime, value.KindInterval:
-					vals[i] = span{uint32(at + valueHead), uint32(at + room)}
+					v.body = d[valueHead:]
 					at += room
 					continue
 				case value.KindString, value.KindEnum:
 					end := uint64(at+valueHead+4) + uint64(binary.BigEndian.Uint32(d[valueHead:]))
 					if end <= uint64(len(p)) {
-						vals[i] = span{uint32(at + valueHead), uint32(end)}
+						v.body = p[at+valueHead : end]
 						at = int(end)
 						continue
 					}
 				}
 			}
 		}
-		from, to, bad := scan(p, at, f.Kind, f.Elem)
+		from, to, bad := scan(p, at, v.kind, v.elem)
 		if bad != "" {
 			read := c.read
-			c.fail("record %d: column %s: %s at byte %d", read, f.Name, bad, at)
+			c.fail("record %d: column %s: %s at byte %d", read, c.schema.Fields[i].Name, bad, at)
 			return false
 		}
-		vals[i] = span{uint32(from), uint32(to)}
+		if v.body = nil; from > 0 {
+			v.body = p[from:to]
+		}
 		at = to
 	}
 	c.at = at
@@ -141,19 +142,18 @@ func (c *Cursor) Next() bool {
 func (c *Cursor) Offset() int { return c.at }
 
 // Release lets go of the payload. The schema is kept for the next Reset.
-func (c *Cursor) Release() { c.p, c.rows, c.read = nil, 0, 0 }
+func (c *Cursor) Release() {
+	c.p, c.rows, c.read = nil, 0, 0
+	for i := range c.vals {
+		c.vals[i].body = nil
+	}
+}
 
 // rowBytes returns the bytes of the row that Next moved to, given where it began.
 func (c *Cursor) rowBytes(from int) []byte { return c.p[from:c.at] }
 
 // Field returns column i of the row that Next moved to.
-func (c *Cursor) Field(i int) Ref {
-	f, s := &c.schema.Fields[i], c.vals[i]
-	if s.from == 0 {
-		return Ref{kind: f.Kind, elem: f.Elem}
-	}
-	return Ref{kind: f.Kind, elem: f.Elem, present: true, body: c.p[s.from:s.to]}
-}
+func (c *Cursor) Field(i int) Ref { return c.vals[i] }
 
 // Row appends the row that Next moved to as values, which own their bytes.
 // Sinks use Field; this is for tests and for code that keeps rows.

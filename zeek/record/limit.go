@@ -33,11 +33,20 @@ func StreamLimits(stream string, all Limits) Limits {
 // shortened, and elements of a cut string are replaced, in the row's own
 // slices. Enum, func and file names are not cut.
 func Limit(row []value.Value, l Limits) (strings, containers int) {
+	short := l.Strings // all strings of a row together are within both limits
+	if l.String > 0 && (short == 0 || l.String < short) {
+		short = l.String
+	}
 	var bytes, elems int
 	for i := range row {
 		v := &row[i]
-		switch v.Kind() {
+		k, _, _, _, s := value.Scalar(v)
+		switch k {
 		case value.KindString:
+			if bytes+len(s) <= short {
+				bytes += len(s)
+				continue
+			}
 			strings += cutString(v, l, &bytes)
 		case value.KindSet, value.KindVector:
 			es := v.Elems()

@@ -11,11 +11,12 @@ import (
 // Ref is one value inside an encoded batch: a view, valid as long as the
 // payload. An accessor that does not fit the kind returns nonsense or panics;
 // the kind is the column's, so it need not be asked for each row.
+//
+// Small enough for the registers of a call that appends it to something.
 type Ref struct {
-	kind    value.Kind
-	elem    value.Kind
-	present bool
-	body    []byte
+	kind value.Kind
+	elem value.Kind
+	body []byte // nil if unset
 }
 
 // Kind returns the column's type, also for an unset value.
@@ -25,7 +26,7 @@ func (r Ref) Kind() value.Kind { return r.kind }
 func (r Ref) Elem() value.Kind { return r.elem }
 
 // Present reports whether the value is set.
-func (r Ref) Present() bool { return r.present }
+func (r Ref) Present() bool { return r.body != nil }
 
 // Raw returns the body as it is encoded; nil if unset.
 func (r Ref) Raw() []byte { return r.body }
@@ -98,7 +99,7 @@ func (e *Elems) Next() bool {
 	}
 	e.cur = Ref{kind: e.kind}
 	if from > 0 {
-		e.cur.present, e.cur.body = true, e.rest[from:to]
+		e.cur.body = e.rest[from:to]
 	}
 	e.rest = e.rest[to:]
 	return true
@@ -109,7 +110,7 @@ func (e *Elems) Elem() Ref { return e.cur }
 
 // Value returns the value with bytes of its own.
 func (r Ref) Value() value.Value {
-	if !r.present {
+	if r.body == nil {
 		return value.Value{}
 	}
 	switch r.kind {

@@ -20,17 +20,30 @@ func AppendUint(dst []byte, n uint64) []byte {
 	case n < 10:
 		return append(dst, byte('0'+n))
 	case n < 100:
-		return append(dst, byte('0'+n/10), byte('0'+n%10))
+		return append(dst, pairs[2*n], pairs[2*n+1])
 	case n < 1000:
-		return append(dst, byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10))
-	case n < 100000:
-		if n >= 10000 {
-			dst = append(dst, byte('0'+n/10000))
-		}
-		return append(dst, byte('0'+n/1000%10), byte('0'+n/100%10), byte('0'+n/10%10), byte('0'+n%10))
+		q := n / 100
+		n -= 100 * q
+		return append(dst, byte('0'+q), pairs[2*n], pairs[2*n+1])
+	case n >= 10000:
+		dst = AppendUint(dst, n/10000)
+		n %= 10000
 	}
-	return strconv.AppendUint(dst, n, 10)
+	q := n / 100
+	n -= 100 * q
+	return append(dst, pairs[2*q], pairs[2*q+1], pairs[2*n], pairs[2*n+1])
 }
+
+const pairs = "00010203040506070809" +
+	"10111213141516171819" +
+	"20212223242526272829" +
+	"30313233343536373839" +
+	"40414243444546474849" +
+	"50515253545556575859" +
+	"60616263646566676869" +
+	"70717273747576777879" +
+	"80818283848586878889" +
+	"90919293949596979899"
 
 // AppendFixed6 appends f with six decimals, rounded as C's %.6f does (exactly,
 // ties to even): how logs show times and intervals. NaN and infinities are
@@ -71,9 +84,8 @@ func AppendFixed6(dst []byte, f float64) []byte {
 		whole, micros = whole+1, 0
 	}
 	dst = AppendUint(dst, whole)
-	return append(dst, '.',
-		byte('0'+micros/100000), byte('0'+micros/10000%10), byte('0'+micros/1000%10),
-		byte('0'+micros/100%10), byte('0'+micros/10%10), byte('0'+micros%10))
+	a, b, c := micros/10000, micros/100%100, micros%100
+	return append(dst, '.', pairs[2*a], pairs[2*a+1], pairs[2*b], pairs[2*b+1], pairs[2*c], pairs[2*c+1])
 }
 
 // shiftRound returns hi:lo >> n, rounded half to even, for n > 0 and a result that fits.

@@ -62,9 +62,19 @@ func Factory() sink.Factory {
 
 // Format writes TSV. See sink.Format.
 type Format struct {
-	c        Config
+	c    Config
+	sep  byte
+	cell cell
+}
+
+// cell writes values: those of columns, or those inside a container, in which the
+// set separator is escaped too.
+type cell struct {
+	c        *Config
 	sep, set byte
-	plain    [256]bool // bytes that need no escaping in a column
+	inside   bool
+	plain    [256]bool // bytes that need no escaping
+	elems    *cell     // writes those inside
 }
 
 // New returns a format with the given settings.
@@ -72,11 +82,15 @@ func New(c Config) (*Format, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	f := &Format{c: c, sep: c.Separator[0], set: c.SetSeparator[0]}
-	for i := range f.plain {
+	f := &Format{c: c, sep: c.Separator[0]}
+	f.cell = cell{c: &f.c, sep: f.sep, set: c.SetSeparator[0]}
+	for i := range f.cell.plain {
 		b := byte(i)
-		f.plain[i] = text.Printable(b) && b != '\\' && b != f.sep
+		f.cell.plain[i] = text.Printable(b) && b != '\\' && b != f.sep
 	}
+	elems := f.cell
+	elems.inside, elems.plain[elems.set], elems.elems = true, false, &elems
+	f.cell.elems = &elems
 	return f, nil
 }
 
@@ -162,7 +176,7 @@ func (f *Format) Rows(dst []byte, c *record.Cursor) ([]byte, int, error) {
 			if i > 0 {
 				dst = append(dst, f.sep)
 			}
-			dst = f.column(dst, c.Field(i), false)
+			dst = f.cell.append(dst, c.Field(i))
 		}
 		if len(f.c.MetaPrefix) > 0 && bytes.HasPrefix(dst[start:], []byte(f.c.MetaPrefix)) {
 			dst = escapeFirst(dst, start)
@@ -181,8 +195,8 @@ func escapeFirst(dst []byte, start int) []byte {
 	return dst
 }
 
-// column appends one value. In a container the set separator is escaped too.
-func (f *Format) column(dst []byte, r record.Ref, inside bool) []byte {
+// append appends one value. All it is given fits into registers.
+func (f *cell) append(dst []byte, r record.Ref) []byte {
 	if !r.Present() {
 		return append(dst, f.c.Unset...)
 	}
@@ -205,7 +219,7 @@ func (f *Format) column(dst []byte, r record.Ref, inside bool) []byte {
 	case value.KindSubnet:
 		return text.AppendSubnet(dst, r.Addr(), r.Bits())
 	case value.KindString, value.KindEnum, value.KindFunc, value.KindFile:
-		return f.str(dst, r.Str(), inside)
+		return f.str(dst, r.Str())
 	case value.KindSet, value.KindVector:
 		if r.Len() == 0 {
 			return append(dst, f.c.Empty...)
@@ -214,14 +228,14 @@ func (f *Format) column(dst []byte, r record.Ref, inside bool) []byte {
 			if !first {
 				dst = append(dst, f.set)
 			}
-			dst = f.column(dst, it.Elem(), true)
+			dst = f.elems.append(dst, it.Elem())
 		}
 	}
 	return dst
 }
 
 // str appends a string. One that reads as unset or empty gets its first byte escaped.
-func (f *Format) str(dst, s []byte, inside bool) []byte {
+func (f *cell) str(dst, s []byte) []byte {
 	if len(s) == 0 {
 		return append(dst, f.c.Empty...)
 	}
@@ -229,8 +243,8 @@ func (f *Format) str(dst, s []byte, inside bool) []byte {
 		dst, s = text.AppendHex(dst, s[0]), s[1:]
 	}
 	for _, c := range s {
-		if !f.plain[c] || inside && c == f.set {
-			return f.escape(dst, s, inside)
+		if !f.plain[c] {
+			return f.escape(dst, s)
 		}
 	}
 	return append(dst, s...)
@@ -238,10 +252,10 @@ func (f *Format) str(dst, s []byte, inside bool) []byte {
 
 // escape appends s by segments between what must be escaped in any case:
 // whether multi-byte characters pass is decided for each segment (text.AppendUTF8).
-func (f *Format) escape(dst, s []byte, inside bool) []byte {
+func (f *cell) escape(dst, s []byte) []byte {
 	from := 0
 	for i, c := range s {
-		if c != '\\' && c != f.sep && !(inside && c == f.set) && !(f.c.NoUTF8 && !text.Printable(c)) {
+		if c != '\\' && c != f.sep && !(f.inside && c == f.set) && !(f.c.NoUTF8 && !text.Printable(c)) {
 			continue
 		}
 		dst = text.AppendUTF8(dst, s[from:i], false)

@@ -22,8 +22,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/picket-nsm/picket/api/telemetry"
 	"github.com/picket-nsm/picket/bus/backend/zeromq/broker"
 	"github.com/picket-nsm/picket/bus/backend/zeromq/zmtp"
+	"github.com/picket-nsm/picket/host/hub"
+	"github.com/picket-nsm/picket/internal/procinfo"
 )
 
 const brokerLong = `Forward events and subscriptions between ZeroMQ nodes, as the XPUB/XSUB proxy in
@@ -43,6 +46,7 @@ Then only clients with that key get in. Connections are logged on standard error
 --json prints statistics on standard output, a JSON object a line: proxy has the
 eight numbers that Zeek exports as zeek_cluster_zeromq_proxy_*, peers is who is
 connected, dropped counts by class of topic what full subscribers missed. The
+same numbers are at --metrics ADDRESS for Prometheus, under Zeek's names. The
 broker needs no privilege and ends on SIGTERM or SIGINT.`
 
 const brokerExample = `  picket broker
@@ -60,6 +64,7 @@ func brokerCommand() *cobra.Command {
 	var xpub, xsub []string
 	var curveDir, newKeys string
 	var asJSON bool
+	var metrics string
 	var every time.Duration
 	var queue int
 	var noDrop bool
@@ -92,6 +97,11 @@ func brokerCommand() *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
+			shut, err := brokerMetrics(metrics, b, log)
+			if err != nil {
+				return err
+			}
+			defer shut()
 			return runBroker(ctx, b, keys != nil, asJSON, every, log, cmd.OutOrStdout())
 		},
 	}
@@ -103,8 +113,36 @@ func brokerCommand() *cobra.Command {
 	f.IntVar(&queue, "queue", 65536, "messages that may wait for one node; more are dropped for it")
 	f.BoolVar(&noDrop, "nodrop", false, "stall all publishers instead, as Zeek's listen_xpub_nodrop does")
 	f.BoolVar(&asJSON, "json", false, "print statistics, and once more at the end")
+	f.StringVar(&metrics, "metrics", "", "ADDRESS:PORT where Prometheus finds the numbers, without a password; empty: nowhere")
 	f.DurationVar(&every, "every", 10*time.Second, "how often, with --json")
 	return cmd
+}
+
+// brokerMetrics serves the broker's counters at an address until shut, which waits;
+// with none it does nothing.
+func brokerMetrics(at string, b *broker.Broker, log *slog.Logger) (shut func(), err error) {
+	if at == "" {
+		return func() {}, nil
+	}
+	start := time.Now()
+	s := telemetry.New(telemetry.Config{Listen: at}, telemetry.Deps{Log: log, Holder: procinfo.Listener, Version: versionLine(), Source: func() (*telemetry.Snapshot, error) {
+		counters := hub.BrokerCounters(b.Status())
+		return &telemetry.Snapshot{Time: time.Now(), Nodes: []telemetry.Node{
+			{Name: "broker", Role: hub.Role, State: "ready", Up: true, Ready: true, Start: start, Total: counters, Life: counters},
+		}}, nil
+	}})
+	url, err := s.Listen()
+	if err != nil {
+		return nil, fmt.Errorf("broker: --metrics: %w", err)
+	}
+	log.Info("metrics", "url", url)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { tell(log, s.Run(ctx)) })
+	return func() {
+		cancel()
+		running.Wait()
+	}, nil
 }
 
 func runBroker(ctx context.Context, b *broker.Broker, encrypted, asJSON bool, every time.Duration, log *slog.Logger, out io.Writer) error {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,43 @@ func TestBrokerStatistics(t *testing.T) {
 	}
 	if !seen {
 		t.Errorf("no line shows the subscriber:\n%s", out.out())
+	}
+}
+
+// TestBrokerMetrics: the broker's numbers are there under Zeek's names.
+func TestBrokerMetrics(t *testing.T) {
+	b, err := broker.New(broker.Config{XPUB: []string{"tcp://127.0.0.1:0"}, XSUB: []string{"tcp://127.0.0.1:0"}}, broker.Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	shut, err := brokerMetrics("127.0.0.1:0", b, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shut()
+	_, url, _ := strings.Cut(strings.TrimSpace(log.String()), "url=")
+	r, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, side := range []string{"frontend", "backend"} {
+		for _, what := range []string{"messages_received", "bytes_received", "messages_sent", "bytes_sent"} {
+			if line := "zeek_cluster_zeromq_proxy_" + side + "_" + what + "_total{node=\"broker\"} 0\n"; !strings.Contains(string(text), line) {
+				t.Errorf("no line %s", line)
+			}
+		}
+	}
+	if t.Failed() {
+		t.Logf("%s", text)
+	}
+	if _, err := brokerMetrics(strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/metrics"), b, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "is taken") {
+		t.Errorf("the same address again: %v", err)
 	}
 }
 

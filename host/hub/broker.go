@@ -87,14 +87,21 @@ func (l *sparse) room() bool {
 	return l.lines <= linesPerSecond
 }
 
-// noteBroker copies the broker's counters into the ledger: those of every hub, and
-// the eight that Zeek exports.
+// noteBroker copies the broker's counters into the ledger.
 func noteBroker(led *ledger.Ledger, s broker.Status) {
+	for name, n := range BrokerCounters(s) {
+		led.Counter(name).Set(n)
+	}
+}
+
+// BrokerCounters are a broker's counters as in a ledger: those of every hub, the
+// eight that Zeek exports, and what full subscribers missed by class of topic.
+func BrokerCounters(s broker.Status) map[string]uint64 {
 	p, subs := s.Proxy, 0
 	for _, x := range s.XPUB.Peers {
 		subs += x.Subscriptions
 	}
-	for name, n := range map[string]uint64{
+	all := map[string]uint64{
 		Clients: uint64(len(s.XPUB.Peers)), Subscriptions: uint64(subs), MessagesIn: s.XSUB.Total().Received, MessagesOut: s.XPUB.Total().Sent,
 		BytesIn: p.FrontendBytesReceived, BytesOut: s.XPUB.Total().SentBytes,
 		"zeek_cluster_zeromq_proxy_frontend_messages_received_total": p.FrontendMessagesReceived,
@@ -105,12 +112,11 @@ func noteBroker(led *ledger.Ledger, s broker.Status) {
 		"zeek_cluster_zeromq_proxy_backend_bytes_received_total":     p.BackendBytesReceived,
 		"zeek_cluster_zeromq_proxy_backend_messages_sent_total":      p.BackendMessagesSent,
 		"zeek_cluster_zeromq_proxy_backend_bytes_sent_total":         p.BackendBytesSent,
-	} {
-		led.Counter(name).Set(n)
 	}
 	for class, n := range s.Dropped {
-		led.Counter(Dropped + class[:min(len(class), 60)]).Set(n)
+		all[Dropped+class[:min(len(class), 60)]] += n
 	}
+	return all
 }
 
 // noteLinks copies what passed between the broker and each real Zeek process.

@@ -108,7 +108,7 @@ func play(m *hello.Machine, in string) (all []hello.Step) {
 	return all
 }
 
-// TestEveryOrder lets three nodes find each other in every order in which the
+// TestEveryOrder lets two nodes find each other in every order in which the
 // broker may bring what they say: order is kept per pair of nodes only, and
 // subscriptions travel on their own.
 func TestEveryOrder(t *testing.T) {

@@ -73,6 +73,7 @@ func (a *smb) request(c analyzer.Conn, h *header, b []byte) bool {
 		path, ok := within(b, uint64(order.Uint16(p[4:])), uint64(order.Uint16(p[6:])))
 		if ok {
 			s.cmd.tree.path = text(path)
+			a.named(len(s.cmd.tree.path))
 		}
 		return ok
 	case cmdTreeDisconnect:
@@ -88,6 +89,7 @@ func (a *smb) request(c analyzer.Conn, h *header, b []byte) bool {
 		}
 		f := s.current
 		f.name, f.named = text(name), true
+		a.named(len(f.name))
 		if !s.isPipe() && isPipeName(f.name) {
 			s.cmd.tree.path, s.cmd.tree.pipe = "<unknown>", true
 		}
@@ -103,6 +105,7 @@ func (a *smb) request(c analyzer.Conn, h *header, b []byte) bool {
 		s.open(id)
 		if s.cmd.tree.path != "" {
 			s.current.tree = s.cmd.tree.path
+			a.named(len(s.current.tree))
 		}
 		delete(s.opened, id)
 		a.files.End(c, &files.Side{Source: Name, Owner: a, Orig: true}, &files.Ref{})
@@ -153,6 +156,7 @@ func (a *smb) setInfo(b []byte) bool {
 	}
 	a.open(number(p[16:]))
 	a.current.name, a.current.named = text(info[20:20+n]), true
+	a.named(len(a.current.name))
 	return true
 }
 
@@ -190,6 +194,7 @@ func (a *smb) answer(c analyzer.Conn, h *header, b []byte) bool {
 		f.size = order.Uint64(p[48:])
 		if s.cmd.tree.path != "" {
 			f.tree = s.cmd.tree.path
+			a.named(len(f.tree))
 		}
 		if modified := order.Uint64(p[24:]); modified > epoch1970 {
 			f.modified = modified

@@ -52,7 +52,7 @@ func TestBusyServer(t *testing.T) {
 // and what they held is free when they end.
 func TestHeld(t *testing.T) {
 	const most = 8 << 20
-	f := factory(most, files.New(files.Default(), nobody{}))
+	f := factory(most, maxNames, files.New(files.Default(), nobody{}))
 	rec := quiet()
 	var s *shared
 	var all []analyzer.Analyzer
@@ -120,4 +120,69 @@ func TestBetween(t *testing.T) {
 			t.Errorf("%d messages were read", a.messages)
 		}
 	}
+}
+
+// create asks for a file with a long name.
+func create(message uint64, name byte, size int) []byte {
+	b := make([]byte, headerSize+56+size)
+	copy(b, "\xfeSMB")
+	order.PutUint16(b[4:], headerSize)
+	order.PutUint16(b[12:], cmdCreate)
+	order.PutUint64(b[24:], message)
+	p := b[headerSize:]
+	order.PutUint16(p, 57)
+	order.PutUint16(p[44:], headerSize+56)
+	order.PutUint16(p[46:], uint16(size))
+	for i := range size {
+		p[56+i] = name
+	}
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...)
+}
+
+// Names of what is open are bounded, for a connection and for all; what was
+// counted is free when they end.
+func TestNames(t *testing.T) {
+	const most = 8 << 20
+	f := factory(maxHeld, most, files.New(files.Default(), nobody{}))
+	rec := quiet()
+	var all []*smb
+	for range 20 {
+		a := f.New(value.ProtoTCP).(*smb)
+		all = append(all, a)
+		for i := range uint64(900) {
+			a.Deliver(rec, true, create(i, 0x4e, 2*maxName)) // three bytes a character
+			if n := a.nameBytes(); n > maxConnNames+3*maxName || a.state.names < n {
+				t.Fatalf("a connection keeps %d bytes of names, and counts %d", n, a.state.names)
+			}
+		}
+	}
+	kept := 0
+	for _, a := range all {
+		kept += a.nameBytes()
+	}
+	if s := all[0].shared; s.names > most || kept > s.names || kept < most/4 {
+		t.Errorf("%d bytes of names are counted, %d kept", s.names, kept)
+	}
+	for _, a := range all {
+		a.End(rec)
+	}
+	if n := all[0].shared.names; n != 0 {
+		t.Errorf("%d bytes of names are counted behind the end", n)
+	}
+}
+
+// Files that were closed do not count: a connection may open any number of them,
+// one after the other, and what is open stays known.
+func TestClosedNames(t *testing.T) {
+	a := Factory(files.New(files.Default(), nobody{})).New(value.ProtoTCP).(*smb)
+	rec := quiet()
+	a.Deliver(rec, true, create(1<<40, 0x41, 20))
+	for i := range uint64(2000) {
+		a.Deliver(rec, true, create(i, 0x4e, 2*maxName))
+		a.Deliver(rec, false, answers(i, 1, 0xc0000034)) // there is no such file
+	}
+	if a.pending[1<<40] == nil {
+		t.Error("what is open was forgotten")
+	}
+	a.End(rec)
 }

@@ -47,11 +47,11 @@ const (
 
 // Factory returns the factory of one worker; it and all its analyzers are used by
 // one goroutine. Content goes to table.
-func Factory(table *files.Table) analyzer.Factory { return factory(maxHeld, table) }
+func Factory(table *files.Table) analyzer.Factory { return factory(maxHeld, maxNames, table) }
 
-// factory is Factory with a limit of its own.
-func factory(most int, table *files.Table) analyzer.Factory {
-	s := &shared{files: table, most: most, free: freelist.New[*smb](maxFree)}
+// factory is Factory with limits of its own.
+func factory(most, names int, table *files.Table) analyzer.Factory {
+	s := &shared{files: table, most: most, mostNames: names, free: freelist.New[*smb](maxFree)}
 	return analyzer.Factory{
 		Name:       Name,
 		Ports:      []analyzer.Port{{Num: 139, Proto: value.ProtoTCP}, {Num: 445, Proto: value.ProtoTCP}},
@@ -69,11 +69,12 @@ func factory(most int, table *files.Table) analyzer.Factory {
 
 // shared is what the analyzers of a worker have in common.
 type shared struct {
-	files *files.Table
-	free  freelist.List[*smb]
-	held  int    // bytes of all buffers
-	most  int    // at most
-	spare []byte // the last large one, for whom needs one next
+	files            *files.Table
+	free             freelist.List[*smb]
+	held             int    // bytes of all buffers
+	most             int    // at most
+	names, mostNames int    // bytes of names of what is open, and how many there may be
+	spare            []byte // the last large one, for whom needs one next
 }
 
 // smb is the analyzer of one connection.
@@ -298,6 +299,7 @@ func (a *smb) End(analyzer.Conn) {
 		a.shrink(n)
 	}
 	a.synced, a.messages = [2]bool{}, 0
+	a.named(-a.state.names)
 	a.clear()
 	if a.free.Keep(a) {
 		return

@@ -65,6 +65,7 @@ type state struct {
 	pending map[uint64]*request // by message
 	trees   map[uint32]*tree
 	opened  map[uint64]*file // by the server's number of the file
+	names   int              // bytes of names that these keep, at most
 	current *file            // the one that the command at hand is about
 	cmd     *request         // the command at hand
 }
@@ -139,6 +140,7 @@ func (a *smb) command(c analyzer.Conn, orig bool, h *header, b []byte) bool {
 			delete(s.pending, h.message)
 		}
 	}
+	a.bound(c)
 	return ok
 }
 

@@ -35,6 +35,8 @@ type feed struct {
 	operate bool          // what frames say of rights
 	wake    chan struct{} // somebody came
 	take    time.Duration // that a client has to take a line
+	keep    string        // file of the history; empty: none
+	trouble func(error)   // is told what is wrong with it
 
 	mu      sync.Mutex
 	clients map[*client]bool
@@ -57,14 +59,21 @@ type client struct {
 func newFeed(src map[string]Source, look func(*status.Status) (*status.Status, error), now func() time.Time) *feed {
 	return &feed{
 		memo: newMemo(), look: look, now: now, src: src, wake: make(chan struct{}, 1), clients: map[*client]bool{}, history: newHistory(), take: takeTimeout,
+		trouble: func(error) {},
 	}
 }
 
 // run looks until ctx ends.
 func (f *feed) run(ctx context.Context) {
+	saved := time.Now()
+	defer func() { f.told(f.save()) }()
 	for {
 		begin := time.Now()
 		f.step()
+		if begin.Sub(saved) > keepEvery {
+			saved = begin
+			f.told(f.save())
+		}
 		every := unwatched
 		if f.watchers() > 0 {
 			// Looking at many nodes of a busy machine must not make it busier.
@@ -82,6 +91,12 @@ func (f *feed) run(ctx context.Context) {
 			f.rest(ctx)
 		case <-timer.C:
 		}
+	}
+}
+
+func (f *feed) told(err error) {
+	if err != nil {
+		f.trouble(err)
 	}
 }
 
@@ -121,12 +136,18 @@ func (f *feed) step() {
 		return // no value of a frame can fail; a frame less is no harm
 	}
 	line = append(line, '\n')
+	earlier := newHistory()
+	if last == nil {
+		// The hub has been here before in this run.
+		earlier, err = f.load(st.Run)
+		f.told(err)
+	}
 	f.mu.Lock()
 	f.status, f.frame, f.line = st, fr, line
 	if last != nil && last.Run == st.Run {
 		f.history.add(fr) // a first look has no rates
 	} else {
-		f.history = newHistory()
+		f.history = earlier
 	}
 	f.mu.Unlock()
 	f.hand(line)
@@ -353,7 +374,13 @@ func (h *history) each(fn func(i int)) {
 
 // columns are the samples, a list for each kind of value. The history must not change.
 func (h *history) columns() map[string]any {
-	out, logs := map[string][]float64{}, map[string][]float64{}
+	totals, logs := h.lists()
+	return map[string]any{"totals": totals, "logs": logs}
+}
+
+// lists are the columns of all nodes together, and of each log.
+func (h *history) lists() (out, logs map[string][]float64) {
+	out, logs = map[string][]float64{}, map[string][]float64{}
 	put := func(name string, v float64) { out[name] = append(out[name], short(v)) }
 	h.each(func(i int) {
 		s := &h.all[i]
@@ -369,7 +396,7 @@ func (h *history) columns() map[string]any {
 			logs[name] = append(logs[name], short(float64(s.logs[k])))
 		}
 	})
-	return map[string]any{"totals": out, "logs": logs}
+	return out, logs
 }
 
 // node returns one node's columns.

@@ -11,6 +11,7 @@ package web
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,7 @@ const (
 type Config struct {
 	Sources map[string]Source // by worker: where its packets come from
 	Tokens  bool              // there is a file of those who may operate
+	Keep    string            // file that keeps the history over a restart of who serves it; empty: none
 }
 
 // Source is where a worker's packets come from.
@@ -49,6 +51,7 @@ type Source struct {
 // Deps is what the program passes in.
 type Deps struct {
 	Now func() time.Time // wall clock; nil: time.Now
+	Log *slog.Logger     // nil: nobody wants to know
 	// Guard has the port, and knows who asks. The caller has it listen.
 	Guard *access.Guard
 	// Look looks at the cluster; earlier is the last look, or nil. It is called
@@ -75,7 +78,10 @@ func New(cfg Config, d Deps) *Server {
 		d.Now = time.Now
 	}
 	s := &Server{cfg: cfg, deps: d, work: make(chan struct{}, maxWork), feed: newFeed(cfg.Sources, d.Look, d.Now)}
-	s.feed.operate = cfg.Tokens
+	s.feed.operate, s.feed.keep = cfg.Tokens, cfg.Keep
+	if d.Log != nil {
+		s.feed.trouble = func(err error) { d.Log.Error(err.Error()) }
+	}
 	return s
 }
 

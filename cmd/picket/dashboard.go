@@ -35,8 +35,8 @@ func serveDashboard(ctx context.Context, w node.Doorway, cfg node.Web, last int,
 	for name, s := range cfg.Sources {
 		sources[name] = web.Source(s)
 	}
-	page := web.New(web.Config{Sources: sources, Tokens: cfg.ACL != ""}, web.Deps{
-		Now: w.Now, Guard: guard, Restart: control.New(cfg.Spool, guard).Restart,
+	page := web.New(web.Config{Sources: sources, Tokens: cfg.ACL != "", Keep: filepath.Join(w.Spec.Dir, "dashboard.history")}, web.Deps{
+		Now: w.Now, Log: w.Log, Guard: guard, Restart: control.New(cfg.Spool, guard).Restart,
 		Look:  func(earlier *status.Status) (*status.Status, error) { return status.Collect(cfg.Spool, earlier) },
 		Files: func(logger string) ([]ledger.File, error) { return openFiles(filepath.Join(cfg.Spool, logger)) },
 	})

@@ -102,11 +102,11 @@ export class Topology {
   // row is the picture from left to right.
   row(f, w, sources, by) {
     const narrow = w < 760;
-    const x = { source: 14, workers: narrow ? 120 : 170, bus: 0, right: 0 };
-    const rightW = Math.min(narrow ? 130 : 210, w * 0.27), sourceW = narrow ? 76 : 112;
+    const x = { source: 14, workers: narrow ? 134 : 170, bus: 0, right: 0 };
+    const rightW = Math.min(narrow ? 130 : 210, w * 0.27), sourceW = narrow ? 92 : 112;
     x.right = w - rightW - 14;
-    x.bus = x.right - (narrow ? 70 : 116);
-    const busW = narrow ? 40 : 58, room = x.bus - (narrow ? 24 : 54) - x.workers;
+    x.bus = x.right - (narrow ? 78 : 116);
+    const busW = narrow ? 52 : 58, room = x.bus - (narrow ? 24 : 54) - x.workers;
     for (const [at, s] of [[x.source, "interfaces"], [x.workers, "workers"], [x.bus, "bus"], [x.right, "loggers, manager, proxies"]]) {
       this.heading(at, 16, s);
     }

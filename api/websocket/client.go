@@ -47,7 +47,7 @@ type client struct {
 	credit float64         // messages that it may send now
 	refill time.Time
 
-	acked  atomic.Bool // from here on it gets events
+	acked  atomic.Bool // from here on it gets events: set by admit
 	paused atomic.Bool // we do not read from it just now, so it cannot answer pings
 
 	mu      sync.Mutex
@@ -335,8 +335,7 @@ func (c *client) subscribe(text []byte) {
 		return
 	}
 	s.note("WebSocket client " + c.endpoint() + " subscribed to " + vector(c.topics))
-	c.send(eventjson.AppendAck(nil, c.id, s.deps.Version))
-	c.acked.Store(true)
+	c.admit(textFrames(eventjson.AppendAck(make([]byte, headRoom), c.id, s.deps.Version)))
 }
 
 func maySubscribe(who *access.Client, topic string) string {

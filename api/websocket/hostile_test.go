@@ -23,7 +23,7 @@ func TestBadFrames(t *testing.T) {
 	w := open(t, websocket.Config{MessageBytes: 1 << 20}, nil)
 	var bomb bytes.Buffer
 	z, _ := flate.NewWriter(&bomb, 9)
-	_, _ = z.Write(make([]byte, 100<<20))
+	_, _ = z.Write(make([]byte, 8<<20))
 	_ = z.Flush()
 	for name, c := range map[string]struct {
 		send func(r *raw)

@@ -38,6 +38,18 @@ func (c *client) send(text []byte) {
 	c.control(textFrames(append(make([]byte, headRoom, headRoom+len(text)), text...)))
 }
 
+// admit sends the frames of the ack. No event comes before it, and none is missing behind it: the
+// writer cannot have taken it while the client is not yet acked, however soon the
+// client answers.
+func (c *client) admit(ack []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.isOver() {
+		c.put(item{ack, false})
+		c.acked.Store(true)
+	}
+}
+
 func (c *client) control(frames []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -435,8 +436,8 @@ func TestStalledClient(t *testing.T) {
 		until(t, "too slow", func() bool { return w.door.Counters()["dropped.slow_client"] > 0 })
 		told <- stalled.end()
 	}()
-	fill := strings.Repeat("x", 1000)
-	const events = 20000 // more than all buffers on the way take
+	fill := strings.Repeat("x", 8000)
+	const events = 2500 // more than all buffers on the way take
 	var reading sync.WaitGroup
 	var read [3]atomic.Int64
 	for i, c := range others {
@@ -470,4 +471,27 @@ func TestStalledClient(t *testing.T) {
 	if !strings.Contains(w.notes.String(), "gone with code 1013 and reason 'Too slow: ") {
 		t.Error(w.notes.String())
 	}
+}
+
+// Whoever has the ack gets what is published from then on.
+func TestNothingIsLostBehindTheAck(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(16)) // threads that are stopped anywhere
+	w := open(t, websocket.Config{}, nil)
+	var clients sync.WaitGroup
+	for i := range 8 {
+		clients.Go(func() {
+			for n := range 50 {
+				c := w.dial(websocket.PathV1)
+				topic := fmt.Sprintf("t/%d/%d/", i, n)
+				c.subscribe(topic)
+				w.publish(topic, event.New("e", value.Count(uint64(n))))
+				if got := c.recv(); got != text(topic, "e", count(n)) {
+					t.Errorf("got %s", got)
+					return
+				}
+				_ = c.CloseNow()
+			}
+		})
+	}
+	clients.Wait()
 }

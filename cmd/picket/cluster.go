@@ -141,6 +141,8 @@ func supervise(spool *supervisor.Spool, sup *supervisor.Supervisor, show screen)
 	if !signal.Ignored(syscall.SIGHUP) { // not under nohup
 		catch = append(catch, syscall.SIGHUP)
 	}
+	// Who reads our lines may end before us (picket up | tee log): that is no reason to leave the nodes alone.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	signal.Notify(sigs, catch...)
 	defer signal.Stop(sigs)
 	wg.Go(func() {

@@ -132,3 +132,48 @@ func TestUnknownNodeEndsFirst(t *testing.T) {
 	}
 	gone(t, []status.Node{stray})
 }
+
+// Who reads the lines of up may end before it (picket up | tee log): the
+// supervisor goes on keeping its nodes.
+func TestReaderOfLinesEnds(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := m.command(t.Context(), "up", "--read", demo(t), "--pace", "10m")
+	cmd.Stdout, cmd.Stderr = w, w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = w.Close()
+	if _, err := r.Read(make([]byte, 1)); err != nil { // its first line
+		t.Fatal(err)
+	}
+	_ = r.Close()
+	old := nodeOf(m.wait("all ready", allReady), "worker-1")
+	if err := syscall.Kill(old.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	s := m.wait("worker-1 is back", func(s *status.Status) bool { return allReady(s) && nodeOf(s, "worker-1").Restarts == 1 })
+	if !s.Supervisor.Alive || s.Supervisor.PID != cmd.Process.Pid {
+		t.Errorf("supervisor: %+v", s.Supervisor)
+	}
+	if out, code := m.picket("stop"); code != 0 {
+		t.Errorf("stop: %d %s", code, out)
+	}
+	_ = cmd.Wait()
+}
+
+// A folder that takes no logs is told of at once, before anything is read.
+func TestReadIntoUnwritableFolder(t *testing.T) {
+	if st, err := os.Stat("/proc/self"); err != nil || !st.IsDir() {
+		t.Skip("no /proc, which is a folder where even root makes no files")
+	}
+	m := newMachine(t)
+	out, code := m.picket("read", "-o", "/proc/self", demo(t))
+	if code != exitFailure || !strings.Contains(out, "read: folder for the logs: cannot write") || strings.Contains(out, "trying again") {
+		t.Errorf("%d %s", code, out)
+	}
+}

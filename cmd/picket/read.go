@@ -120,6 +120,9 @@ func (f *readFlags) run(cmd *cobra.Command, args []string) error {
 	if err := os.MkdirAll(f.cfg.Dir, 0o755); err != nil {
 		return fmt.Errorf("read: folder for the logs: %w", err)
 	}
+	if err := writable(f.cfg.Dir); err != nil { // else the first batch would find out, and try for a minute
+		return fmt.Errorf("read: folder for the logs: %w; give another with --out", err)
+	}
 	f.cfg.Capture.Files = args
 	f.cfg.Format = "tsv"
 	if f.json {

@@ -28,7 +28,7 @@ func Table(w io.Writer, s *Status) error {
 	for _, l := range s.Links {
 		b.WriteString(Printable(l.String()) + "\n")
 	}
-	for _, p := range s.Problems {
+	for _, p := range slices.Concat(s.Problems, s.unwritten()) {
 		b.WriteString("! " + p + "\n")
 	}
 	for _, n := range s.Nodes {
@@ -41,6 +41,21 @@ func Table(w io.Writer, s *Status) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// unwritten names loggers whose writes have failed while records wait, as on a
+// full disk. What has been written since is no trouble any more.
+func (s *Status) unwritten() []string {
+	var out []string
+	if s.Accounting == nil || s.Accounting.RecordTotal.Open <= 0 {
+		return nil
+	}
+	for _, n := range s.Nodes {
+		if e := n.Life[ledger.WriteErrors]; e > 0 && n.PID != 0 {
+			out = append(out, fmt.Sprintf("%s: writing has failed %s, and records wait; picket logs %s says why", n.Name, times(int(e)), n.Name))
+		}
+	}
+	return out
 }
 
 // Render paints the status on a screen of w columns and h lines: a pure
@@ -58,7 +73,7 @@ func Render(s *Status, w, h int, hint string) []byte {
 	for _, l := range s.Links {
 		lines = append(lines, l.String())
 	}
-	for _, p := range s.Problems {
+	for _, p := range slices.Concat(s.Problems, s.unwritten()) {
 		lines = append(lines, "! "+p)
 	}
 	// Events fill what is left, the newest last.

@@ -47,6 +47,26 @@ func TestTable(t *testing.T) {
 	)
 }
 
+// A logger that cannot write, as on a full disk, is named while records wait for it.
+func TestTableNamesWhoCannotWrite(t *testing.T) {
+	const says = "! logger-1: writing has failed 7 times, and records wait; picket logs logger-1 says why"
+	s := example()
+	s.Nodes[1].Life = map[string]uint64{ledger.WriteErrors: 7}
+	var b bytes.Buffer
+	if err := Table(&b, s); err != nil {
+		t.Fatal(err)
+	}
+	hasLines(t, b.String(), says)
+	s.Accounting.RecordTotal.Open = 0 // all has been written since
+	b.Reset()
+	if err := Table(&b, s); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(b.String(), says) {
+		t.Errorf("trouble that is over:\n%s", b.String())
+	}
+}
+
 // hasLines looks for whole lines in what was shown.
 func hasLines(t *testing.T, shown string, lines ...string) {
 	t.Helper()

@@ -98,6 +98,9 @@ const patience = 400 * time.Millisecond
 // per cent since then; nil: since the nodes' start.
 func Collect(spool string, earlier *Status) (*Status, error) {
 	st, err := supervisor.LoadState(spool)
+	if errors.Is(err, os.ErrPermission) {
+		return nil, fmt.Errorf("%w; only the owner of the spool may look into it", err)
+	}
 	if errors.Is(err, supervisor.ErrDamaged) {
 		return nil, fmt.Errorf("%w; picket stop ends what still runs, picket up does that too and starts anew", err)
 	}

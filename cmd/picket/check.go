@@ -51,7 +51,9 @@ func checkCommand() *cobra.Command {
 					return fmt.Errorf("check: %w", err)
 				}
 			} else {
-				fmt.Fprint(cmd.OutOrStdout(), in.Config.TOML(true))
+				if _, err := fmt.Fprint(cmd.OutOrStdout(), in.Config.TOML(true)); err != nil { // half a file is no file
+					return fmt.Errorf("check: %w", err)
+				}
 				fmt.Fprintf(cmd.ErrOrStderr(), "nodes: %v\n", names)
 				for _, x := range found {
 					fmt.Fprintf(cmd.ErrOrStderr(), "%-4s  %s: %s\n", x.Level, x.Subject, x.Text)

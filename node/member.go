@@ -3,6 +3,9 @@ package node
 import (
 	"context"
 	"fmt"
+	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/picket-nsm/picket/bus/cluster"
@@ -24,10 +27,47 @@ func (n *node) join(ctx context.Context, lines ...*line) error {
 		}
 		return err
 	})
-	if err := n.bus.Flush(ctx); err != nil {
+	if err := n.awaitBus(ctx); err != nil {
 		return fmt.Errorf("join the bus: %w", err)
 	}
 	return nil
+}
+
+// A node that cannot reach its bus says so after a while, and then now and again.
+const (
+	busSilence = 5 * time.Second
+	busReminds = time.Minute
+)
+
+// awaitBus returns when the node is on the bus, however long that takes.
+func (n *node) awaitBus(ctx context.Context) error {
+	done := make(chan error, 1)
+	go func() { done <- n.bus.Flush(ctx) }()
+	remind := time.NewTimer(busSilence)
+	defer remind.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-remind.C:
+			n.deps.Log.Warn("the bus is not reached yet, trying on", "bus", n.spec.Bus.where())
+			remind.Reset(busReminds)
+		}
+	}
+}
+
+// where is the bus's place, without a password.
+func (b Bus) where() string {
+	if b.Backend == BackendZeroMQ {
+		return strings.Join(slices.Concat(b.ZeroMQ.XPUB, b.ZeroMQ.XSUB), " ")
+	}
+	var out []string
+	for part := range strings.SplitSeq(b.URL, ",") {
+		if u, err := url.Parse(part); err == nil {
+			out = append(out, u.Redacted())
+		}
+	}
+	return strings.Join(out, ",")
 }
 
 // leave says goodbye.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/picket-nsm/picket/host/status"
 )
@@ -175,5 +176,28 @@ func TestReadIntoUnwritableFolder(t *testing.T) {
 	out, code := m.picket("read", "-o", "/proc/self", demo(t))
 	if code != exitFailure || !strings.Contains(out, "read: folder for the logs: cannot write") || strings.Contains(out, "trying again") {
 		t.Errorf("%d %s", code, out)
+	}
+}
+
+// A node by hand whose bus is not there waits for it, and says so.
+func TestNodeSaysThatItWaits(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	if out, code := m.picket("layout", "-W", "1", "-o", filepath.Join(m.dir, "cluster-layout.zeek")); code != 0 {
+		t.Fatal(out)
+	}
+	u := m.startIn(m.dir, []string{"PICKET_BUS_TOKEN=x"}, "node", "worker-1", "--bus", "nats://me:secret@127.0.0.1:1", "--read", demo(t))
+	for end := time.Now().Add(patience); !strings.Contains(u.out(), "the bus is not reached yet"); {
+		if time.Now().After(end) {
+			t.Fatalf("it waits in silence:\n%s", u.out())
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if err := u.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	u.end(t)
+	if strings.Contains(u.out(), "secret") {
+		t.Errorf("it tells the password:\n%s", u.out())
 	}
 }

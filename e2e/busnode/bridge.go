@@ -20,6 +20,7 @@ import (
 	"github.com/picket-nsm/picket/logs/batch"
 	"github.com/picket-nsm/picket/zeek/layout"
 	"github.com/picket-nsm/picket/zeek/record"
+	"github.com/picket-nsm/picket/zeek/record/recordtest"
 	"github.com/picket-nsm/picket/zeek/topic"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -120,7 +121,7 @@ func writeFrames(dir string) error {
 	defer books.Close()
 	var full *record.Batch
 	b := batch.New(batch.Default(), batch.Deps{Ledger: books, Out: func(r *record.Batch) { full = r }})
-	schema, row := conn()
+	schema, row := recordtest.Conn()
 	stream, err := b.Stream(schema)
 	if err != nil {
 		return err

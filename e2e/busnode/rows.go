@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -17,31 +16,11 @@ import (
 	"github.com/picket-nsm/picket/logs/ship"
 	"github.com/picket-nsm/picket/logs/sink/tsv"
 	"github.com/picket-nsm/picket/zeek/record"
-	"github.com/picket-nsm/picket/zeek/value"
+	"github.com/picket-nsm/picket/zeek/record/recordtest"
 )
 
 // theLogger is the name of the only one.
 const theLogger = "logger-1"
-
-// conn is a row with the columns of conn.log.
-func conn() (*record.Schema, []value.Value) {
-	s := record.New("Conn::LOG", "conn",
-		record.Conn(), record.Optional("proto", value.KindEnum), record.Optional("service", value.KindString),
-		record.Optional("duration", value.KindInterval), record.Optional("orig_bytes", value.KindCount),
-		record.Optional("resp_bytes", value.KindCount), record.Optional("conn_state", value.KindString),
-		record.Optional("local_orig", value.KindBool), record.Optional("local_resp", value.KindBool),
-		record.Optional("missed_bytes", value.KindCount), record.Optional("history", value.KindString),
-		record.Optional("orig_pkts", value.KindCount), record.Optional("orig_ip_bytes", value.KindCount),
-		record.Optional("resp_pkts", value.KindCount), record.Optional("resp_ip_bytes", value.KindCount),
-		record.Optional("ip_proto", value.KindCount))
-	a, b := value.Addr(netip.MustParseAddr("192.168.10.20")), value.Addr(netip.MustParseAddr("203.0.113.77"))
-	return s, []value.Value{
-		value.Time(1_700_000_000.123456), value.String("CHhAvVGS1DHFjwGM9"), a, value.Port(54321, value.ProtoTCP),
-		b, value.Port(443, value.ProtoTCP), value.Enum("tcp"), value.String("ssl"), value.Interval(1.5), value.Count(1234),
-		value.Count(56789), value.String("SF"), value.Bool(true), value.Bool(false), value.Count(0), value.String("ShADadFf"),
-		value.Count(12), value.Count(1800), value.Count(50), value.Count(60000), value.Count(6),
-	}
-}
 
 // life runs a driver until stop, which waits.
 func life(bus backend.Driver) (stop func(), err error) {
@@ -128,7 +107,7 @@ func makeRows(url, dir string, n int) error {
 		return err
 	}
 	b := batch.New(batch.Default(), batch.Deps{Ledger: books, Out: s.Offer, Limit: bus.Limit})
-	schema, row := conn()
+	schema, row := recordtest.Conn()
 	stream, err := b.Stream(schema)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package logger
 
 import (
 	"context"
-	"net/netip"
 	"os"
 	"sync"
 	"syscall"
@@ -14,28 +13,8 @@ import (
 	"github.com/picket-nsm/picket/logs/ship"
 	"github.com/picket-nsm/picket/logs/sink/tsv"
 	"github.com/picket-nsm/picket/zeek/record"
-	"github.com/picket-nsm/picket/zeek/value"
+	"github.com/picket-nsm/picket/zeek/record/recordtest"
 )
-
-// connLike is a row with the columns of conn.log.
-func connLike() (*record.Schema, []value.Value) {
-	s := record.New("Conn::LOG", "conn",
-		record.Conn(), record.Optional("proto", value.KindEnum), record.Optional("service", value.KindString),
-		record.Optional("duration", value.KindInterval), record.Optional("orig_bytes", value.KindCount),
-		record.Optional("resp_bytes", value.KindCount), record.Optional("conn_state", value.KindString),
-		record.Optional("local_orig", value.KindBool), record.Optional("local_resp", value.KindBool),
-		record.Optional("missed_bytes", value.KindCount), record.Optional("history", value.KindString),
-		record.Optional("orig_pkts", value.KindCount), record.Optional("orig_ip_bytes", value.KindCount),
-		record.Optional("resp_pkts", value.KindCount), record.Optional("resp_ip_bytes", value.KindCount),
-		record.Optional("ip_proto", value.KindCount))
-	a := value.Addr(netip.MustParseAddr("192.168.10.20"))
-	return s, []value.Value{
-		value.Time(1_700_000_000.123456), value.String("CHhAvVGS1DHFjwGM9"), a, value.Port(54321, value.ProtoTCP),
-		a, value.Port(443, value.ProtoTCP), value.Enum("tcp"), value.String("ssl"), value.Interval(1.5), value.Count(1234),
-		value.Count(56789), value.String("SF"), value.Bool(true), value.Bool(false), value.Count(0), value.String("ShADadFf"),
-		value.Count(12), value.Count(1800), value.Count(50), value.Count(60000), value.Count(6),
-	}
-}
 
 // direct hands batches over within the process.
 type direct struct{ l *Logger }
@@ -70,7 +49,7 @@ func BenchmarkWay(b *testing.B) {
 	sc.Block = true
 	s = ship.New(sc, ship.Deps{Ledger: wled, Carrier: direct{l}})
 	bt := batch.New(batch.Default(), batch.Deps{Ledger: wled, Out: s.Offer})
-	schema, row := connLike()
+	schema, row := recordtest.Conn()
 	st, err := bt.Stream(schema)
 	if err != nil {
 		b.Fatal(err)

@@ -9,12 +9,14 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/picket-nsm/picket/internal/testenv"
 	"github.com/picket-nsm/picket/logs/sink"
 	"github.com/picket-nsm/picket/zeek/record"
+	"github.com/picket-nsm/picket/zeek/record/recordtest"
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
@@ -294,25 +296,15 @@ func rows(t testing.TB, f sink.Format, dst, p []byte) ([]byte, int) {
 // Conn returns a batch of n conn.log rows, for benchmarks.
 func Conn(t testing.TB, n int) []byte {
 	t.Helper()
-	s := record.New("Conn::LOG", "conn",
-		record.Conn(), record.Of("proto", value.KindEnum), record.Of("service", value.KindString),
-		record.Of("duration", value.KindInterval), record.Of("orig_bytes", value.KindCount),
-		record.Of("resp_bytes", value.KindCount), record.Of("conn_state", value.KindString),
-		record.Of("local_orig", value.KindBool), record.Of("local_resp", value.KindBool),
-		record.Of("missed_bytes", value.KindCount), record.Of("history", value.KindString),
-		record.Of("orig_pkts", value.KindCount), record.Of("orig_ip_bytes", value.KindCount),
-		record.Of("resp_pkts", value.KindCount), record.Of("resp_ip_bytes", value.KindCount),
-		record.Of("tunnel_parents", value.KindSet, value.KindString), record.Of("ip_proto", value.KindCount))
+	s, row := recordtest.Conn()
 	rows := make([][]value.Value, n)
 	for i := range rows {
-		rows[i] = []value.Value{
-			value.Time(1700000000.123456 + float64(i)*0.0371), value.String("CHhAvVGS1DHFjwGM9"),
-			value.Addr(netip.AddrFrom4([4]byte{192, 168, byte(i >> 8), byte(i)})), value.Port(uint16(40000+i), value.ProtoTCP),
-			value.Addr(netip.AddrFrom4([4]byte{209, 197, 168, 151})), value.Port(443, value.ProtoTCP),
-			value.Enum("tcp"), value.String("ssl"), value.Interval(2.256935 + float64(i)/7), value.Count(uint64(124 + i*31)), value.Count(uint64(21530 + i*977)),
-			value.String("SF"), value.Bool(true), value.Bool(false), value.Count(0), value.String("ShAdDaFf"),
-			value.Count(14), value.Count(860), value.Count(16), value.Count(3000), {}, value.Count(6),
-		}
+		r := slices.Clone(row)
+		r[0] = value.Time(row[0].Float() + float64(i)*0.0371)
+		r[2], r[3] = value.Addr(netip.AddrFrom4([4]byte{192, 168, byte(i >> 8), byte(i)})), value.Port(uint16(40000+i), value.ProtoTCP)
+		r[8] = value.Interval(row[8].Float() + float64(i)/7)
+		r[9], r[10] = value.Count(uint64(124+i*31)), value.Count(uint64(21530+i*977))
+		rows[i] = r
 	}
 	return encode(t, s, rows...)
 }

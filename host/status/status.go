@@ -132,7 +132,9 @@ func Collect(spool string, earlier *Status) (*Status, error) {
 		}
 		s.Problems = append(s.Problems, fmt.Sprintf("the supervisor, pid %d, has died; picket up takes its nodes over, picket stop ends them", st.Supervisor.PID))
 	}
-	s.sum(books)
+	for i := range s.Nodes {
+		s.Totals.Add(&s.Nodes[i])
+	}
 	if s.Accounting, err = ledger.Settle(books.all, ledger.Options{}); err != nil {
 		s.Problems = append(s.Problems, err.Error())
 	}
@@ -234,22 +236,20 @@ func (s *Status) named(name string) *Node {
 	return nil
 }
 
-func (s *Status) sum(b *books) {
-	t := &s.Totals
-	for _, n := range s.Nodes {
-		t.Nodes++
-		if n.State == string(supervisor.Ready) || n.State == string(supervisor.Done) {
-			t.Ready++
-		}
-		t.Restarts += n.Restarts
-		t.PSS += n.PSS
-		t.Received += n.Received
-		t.Dropped += n.Dropped
-		t.Produced += n.Produced
-		t.Written += n.Written
-		t.Queue += n.Queue
-		t.Analyzed += n.Counters[ledger.PacketsAnalyzed]
+// Add counts a node.
+func (t *Totals) Add(n *Node) {
+	t.Nodes++
+	if n.State == string(supervisor.Ready) || n.State == string(supervisor.Done) {
+		t.Ready++
 	}
+	t.Restarts += n.Restarts
+	t.PSS += n.PSS
+	t.Received += n.Received
+	t.Dropped += n.Dropped
+	t.Produced += n.Produced
+	t.Written += n.Written
+	t.Queue += n.Queue
+	t.Analyzed += n.Counters[ledger.PacketsAnalyzed]
 }
 
 // answer is what the system said of a process, and when.

@@ -1,37 +1,21 @@
 package native
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/picket-nsm/picket/node"
 )
 
-// handOver puts the spec into memory that only its descriptor leads to.
-func handOver(s node.Spec) (*os.File, error) {
-	text, err := json.Marshal(s)
-	if err != nil {
-		return nil, err
-	}
+// secret returns memory that only its descriptor leads to.
+func secret() (*os.File, error) {
 	fd, err := unix.MemfdCreate("picket-spec", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), "spec")
-	if _, err := f.Write(text); err != nil {
-		f.Close()
-		return nil, err
-	}
-	if _, err := f.Seek(0, 0); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
+	return os.NewFile(uintptr(fd), "spec"), nil
 }
 
 // startPinned starts cmd on the given CPUs. Affinity passes from the thread

@@ -12,6 +12,7 @@ package native
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/picket-nsm/picket/host/engine"
 	"github.com/picket-nsm/picket/internal/procinfo"
+	"github.com/picket-nsm/picket/node"
 )
 
 // Config says where and what to run.
@@ -103,6 +105,26 @@ func (e *Engine) start(s engine.Spec) (*child, error) {
 	}
 	go c.reap()
 	return c, nil
+}
+
+// handOver writes the spec where only its descriptor leads to.
+func handOver(s node.Spec) (*os.File, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	f, err := secret()
+	if err != nil {
+		return nil, err
+	}
+	if _, err = f.Write(text); err == nil {
+		_, err = f.Seek(0, 0)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // program is the binary; the running one where its file has been replaced or

@@ -59,11 +59,7 @@ func TestChaos(t *testing.T) {
 					}
 				}
 			} else {
-				for path := range want {
-					if d := Differ(want[path].Sorted(), c.rows(path).Sorted()); d != "" {
-						t.Errorf("%s.log: %s", path, d)
-					}
-				}
+				sameLogs(t, "", want, c.rows)
 				if lost := b.PacketsLost + b.RecordsLost + b.RecordsDropped + b.Connections; lost > 0 && !slices.Contains(killed, "manager") {
 					t.Errorf("something was lost: %+v", b)
 				}

@@ -19,7 +19,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,6 +26,7 @@ import (
 	"github.com/picket-nsm/picket/host/status"
 	"github.com/picket-nsm/picket/host/supervisor"
 	"github.com/picket-nsm/picket/internal/ledger"
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 // Env is the variable that asks for the long variants: more rounds, all traces.
@@ -75,7 +75,7 @@ type Cluster struct {
 	Cut bool
 
 	cmd  *exec.Cmd
-	out  *output
+	out  *testenv.Output
 	done chan struct{}
 }
 
@@ -96,7 +96,7 @@ func (c *Cluster) Up(args ...string) {
 	if c.Wrap != nil {
 		cmd = c.Wrap(cmd)
 	}
-	out := &output{}
+	out := &testenv.Output{}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		c.T.Fatalf("start picket up: %v", err)
@@ -299,22 +299,4 @@ func (c *Cluster) clean() {
 	if c.T.Failed() && c.out != nil {
 		c.T.Logf("picket up said:\n%s", c.Output())
 	}
-}
-
-// output is a buffer that a process fills while others read it.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }

@@ -159,6 +159,17 @@ func read(t *testing.T, bin, file string, workers int, args ...string) map[strin
 	return map[string]*Rows{"conn": logRows(t, dir, "conn"), "dns": logRows(t, dir, "dns")}
 }
 
+// sameLogs compares the rows of logs, in any order, with those wanted. how says where
+// the logs are from.
+func sameLogs(t testing.TB, how string, want map[string]*Rows, got func(path string) *Rows) {
+	t.Helper()
+	for path := range want {
+		if d := Differ(want[path].Sorted(), got(path).Sorted()); d != "" {
+			t.Errorf("%s.log%s: %s", path, how, d)
+		}
+	}
+}
+
 func logRows(t *testing.T, dir, path string) *Rows {
 	t.Helper()
 	r, err := ReadRows(dir, path)
@@ -188,11 +199,7 @@ func TestSameRows(t *testing.T) {
 			}
 			for _, w := range []int{2, 4} {
 				got := read(t, bin, file, w, "--seed", "e2e")
-				for path := range want {
-					if d := Differ(want[path].Sorted(), got[path].Sorted()); d != "" {
-						t.Errorf("%s.log of read -W %d: %s", path, w, d)
-					}
-				}
+				sameLogs(t, fmt.Sprintf(" of read -W %d", w), want, func(path string) *Rows { return got[path] })
 			}
 			for _, w := range []int{1, 2, 4} {
 				c := NewCluster(t, bin)
@@ -200,11 +207,7 @@ func TestSameRows(t *testing.T) {
 				if code := c.Wait(); code != 0 {
 					t.Errorf("up --read -W %d: exit code %d:\n%s", w, code, c.Output())
 				}
-				for path := range want {
-					if d := Differ(want[path].Sorted(), c.rows(path).Sorted()); d != "" {
-						t.Errorf("%s.log of up --read -W %d: %s", path, w, d)
-					}
-				}
+				sameLogs(t, fmt.Sprintf(" of up --read -W %d", w), want, c.rows)
 				if files[file] > 0 {
 					c.books(files[file])
 				}
@@ -224,11 +227,7 @@ func TestSeveralLoggers(t *testing.T) {
 	if code := c.Wait(); code != 0 {
 		t.Errorf("exit code %d:\n%s", code, c.Output())
 	}
-	for path := range want {
-		if d := Differ(want[path].Sorted(), c.rows(path).Sorted()); d != "" {
-			t.Errorf("%s.log: %s", path, d)
-		}
-	}
+	sameLogs(t, "", want, c.rows)
 	c.books(packets)
 	for _, name := range []string{"logger-1", "logger-2"} {
 		if n := c.Node(name).Counters[ledger.RecordsWritten]; n == 0 {

@@ -131,6 +131,14 @@ func TestKillSupervisor(t *testing.T) {
 	t.Parallel()
 	file, packets := capture(t, mix())
 	want := read(t, bin, file, 1, "--seed", "e2e")
+	whole := func(c *Cluster) {
+		c.T.Helper()
+		if code := c.Wait(); code != 0 {
+			c.T.Errorf("exit code %d", code)
+		}
+		c.books(packets)
+		sameLogs(c.T, "", want, c.rows)
+	}
 	t.Run("adopt", func(t *testing.T) {
 		t.Parallel()
 		c := NewCluster(t, bin)
@@ -156,15 +164,7 @@ func TestKillSupervisor(t *testing.T) {
 				t.Errorf("%s: pids %v, before %v", name, pids, before[name])
 			}
 		}
-		if code := c.Wait(); code != 0 {
-			t.Errorf("exit code %d", code)
-		}
-		c.books(packets)
-		for path := range want {
-			if d := Differ(want[path].Sorted(), c.rows(path).Sorted()); d != "" {
-				t.Errorf("%s.log: %s", path, d)
-			}
-		}
+		whole(c)
 	})
 	t.Run("a node dies meanwhile", func(t *testing.T) {
 		t.Parallel()
@@ -184,15 +184,7 @@ func TestKillSupervisor(t *testing.T) {
 			}
 		}
 		c.Read(file, args...)
-		if code := c.Wait(); code != 0 {
-			t.Errorf("exit code %d", code)
-		}
-		c.books(packets)
-		for path := range want {
-			if d := Differ(want[path].Sorted(), c.rows(path).Sorted()); d != "" {
-				t.Errorf("%s.log: %s", path, d)
-			}
-		}
+		whole(c)
 	})
 	t.Run("the work is done meanwhile", func(t *testing.T) {
 		t.Parallel()
@@ -204,15 +196,7 @@ func TestKillSupervisor(t *testing.T) {
 		c.Wait()
 		time.Sleep(2 * time.Second)
 		c.Read(file, args...)
-		if code := c.Wait(); code != 0 {
-			t.Errorf("exit code %d", code)
-		}
-		c.books(packets)
-		for path := range want {
-			if d := Differ(want[path].Sorted(), c.rows(path).Sorted()); d != "" {
-				t.Errorf("%s.log: %s", path, d)
-			}
-		}
+		whole(c)
 	})
 	t.Run("stop", func(t *testing.T) {
 		t.Parallel()

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"io/fs"
 	"os/exec"
 	"path/filepath"
@@ -59,11 +60,7 @@ func TestSameRowsOfTraces(t *testing.T) {
 			want := rows(1)
 			for _, w := range []int{2, 3, 4} {
 				got := rows(w)
-				for path := range want {
-					if d := Differ(want[path].Sorted(), got[path].Sorted()); d != "" {
-						t.Errorf("%s.log of read -W %d: %s", path, w, d)
-					}
-				}
+				sameLogs(t, fmt.Sprintf(" of read -W %d", w), want, func(path string) *Rows { return got[path] })
 			}
 			if i%12 != 0 {
 				return

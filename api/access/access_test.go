@@ -1,7 +1,6 @@
 package access_test
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/picket-nsm/picket/api/access"
 	"github.com/picket-nsm/picket/host/audit"
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 func sum(token string) string {
@@ -106,29 +106,11 @@ func open(t *testing.T, c access.Config, d access.Deps) *world {
 
 func (w *world) ask(t *testing.T, method, path, token string, more ...string) (int, string) {
 	t.Helper()
-	r, err := http.NewRequest(method, w.url+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	if token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
+		more = append(more, "Authorization", "Bearer "+token)
 	}
-	for i := 0; i < len(more); i += 2 {
-		if more[i] == "Host" {
-			r.Host = more[i+1]
-		}
-		r.Header.Set(more[i], more[i+1])
-	}
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var b strings.Builder
-	if _, err := bufio.NewReader(resp.Body).WriteTo(&b); err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, b.String()
+	code, text, _ := testenv.Ask(t, method, w.url+path, "", more...)
+	return code, text
 }
 
 func entries(t *testing.T, l *audit.Log) (out []audit.Entry) {

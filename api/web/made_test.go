@@ -4,12 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"io"
 	"math"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,6 +16,7 @@ import (
 	"github.com/picket-nsm/picket/host/status"
 	"github.com/picket-nsm/picket/host/supervisor"
 	"github.com/picket-nsm/picket/internal/ledger"
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 // made is a cluster that exists only as numbers, for what no machine of a test
@@ -122,22 +120,10 @@ func (m *made) at(now time.Time) *status.Status {
 		l.Written = l.Produced
 		st.Accounting.Records = append(st.Accounting.Records, l)
 	}
-	t := &st.Totals
 	for i := range st.Nodes {
-		n := &st.Nodes[i]
-		t.Nodes++
-		if n.State == string(supervisor.Ready) {
-			t.Ready++
-		}
-		t.Restarts += n.Restarts
-		t.PSS += n.PSS
-		t.Received += n.Received
-		t.Dropped += n.Dropped
-		t.Produced += n.Produced
-		t.Written += n.Written
-		t.Queue += n.Queue
+		st.Totals.Add(&st.Nodes[i])
 	}
-	t.Analyzed = t.Received
+	st.Totals.Analyzed = st.Totals.Received
 	return st
 }
 
@@ -208,39 +194,6 @@ func start(t testing.TB, s *Server) (url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
+	testenv.Run(t, s.Run)
 	return url
-}
-
-// get asks, with pairs of header names and values.
-func get(t testing.TB, method, url, body string, headers ...string) (int, string, http.Header) {
-	t.Helper()
-	r, err := http.NewRequest(method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i+1 < len(headers); i += 2 {
-		if headers[i] == "Host" {
-			r.Host = headers[i+1]
-		}
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(text), resp.Header
 }

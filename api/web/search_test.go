@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 const hostileText = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`
@@ -53,7 +55,7 @@ func TestSearch(t *testing.T) {
 		"id.resp_p=53 !id.orig_p=5": {"Ca3", "Ca1"},
 		"no json":                   nil,
 	} {
-		code, text, _ := get(t, "GET", base+PathSearch+"?q="+url.QueryEscape(q), "", "Authorization", "Bearer secret-read")
+		code, text, _ := testenv.Ask(t, "GET", base+PathSearch+"?q="+url.QueryEscape(q), "", "Authorization", "Bearer secret-read")
 		var f Found
 		if err := json.Unmarshal([]byte(text), &f); code != 200 || err != nil {
 			t.Fatalf("%q: %d %s", q, code, text)
@@ -71,18 +73,18 @@ func TestSearch(t *testing.T) {
 		}
 	}
 	// One log alone, and fewer rows than match.
-	_, text, _ := get(t, "GET", base+PathSearch+"?path=conn&limit=1", "", "Authorization", "Bearer secret-read")
+	_, text, _ := testenv.Ask(t, "GET", base+PathSearch+"?path=conn&limit=1", "", "Authorization", "Bearer secret-read")
 	var f Found
 	if json.Unmarshal([]byte(text), &f) != nil || len(f.Rows) != 1 || f.Matched != 3 || f.Rows[0].Path != "conn" || f.Rows[0].Logger != "logger-1" {
 		t.Error(text)
 	}
 	// Without a token, what not everybody may read is left out, and named.
-	_, text, _ = get(t, "GET", base+PathSearch, "")
+	_, text, _ = testenv.Ask(t, "GET", base+PathSearch, "")
 	f = Found{}
 	if json.Unmarshal([]byte(text), &f) != nil || len(f.Rows) != 0 || !strings.Contains(f.Files[0].Error, "token") {
 		t.Error(text)
 	}
-	if code, _, _ := get(t, "GET", base+PathSearch+"?q="+strings.Repeat("a+", 20), ""); code != 400 {
+	if code, _, _ := testenv.Ask(t, "GET", base+PathSearch+"?q="+strings.Repeat("a+", 20), ""); code != 400 {
 		t.Error("many words: ", code)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/picket-nsm/picket/host/status"
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 // frames opens the feed.
@@ -80,11 +81,11 @@ func TestFeedIsStatus(t *testing.T) {
 	}
 	// And the status itself is there, whole.
 	var whole status.Status
-	_, text, _ := get(t, "GET", base+PathStatus, "")
+	_, text, _ := testenv.Ask(t, "GET", base+PathStatus, "")
 	if err := json.Unmarshal([]byte(text), &whole); err != nil || len(whole.Nodes) != len(st.Nodes) || whole.Accounting == nil || whole.Nodes[0].Counters == nil {
 		t.Errorf("%v %s", err, text)
 	}
-	_, text, _ = get(t, "GET", base+PathNode+"?name=worker-2", "")
+	_, text, _ = testenv.Ask(t, "GET", base+PathNode+"?name=worker-2", "")
 	var one struct {
 		Node    status.Node
 		History map[string][]float64
@@ -185,7 +186,7 @@ func TestAccess(t *testing.T) {
 		{"restart by GET", "GET", PathRestart, restart, []string{"Authorization", alice}, 404, ""},
 		{"restart", "POST", PathRestart, restart, []string{"Content-Type", "application/json", "Authorization", alice}, 200, "alice"},
 	} {
-		code, text, h := get(t, c.method, base+c.path, c.body, c.headers...)
+		code, text, h := testenv.Ask(t, c.method, base+c.path, c.body, c.headers...)
 		if code != c.code || !strings.Contains(text, c.says) {
 			t.Errorf("%s: %d %.200s, want %d %s", c.what, code, text, c.code, c.says)
 		}
@@ -204,7 +205,7 @@ func TestAccess(t *testing.T) {
 func TestNobodyOperates(t *testing.T) {
 	m := newMade(t, 1)
 	_, base := serve(t, m.deps(t, false), m, false, time.Second)
-	if code, text, _ := get(t, "POST", base+PathRestart, `{"node":"worker-1"}`, "Content-Type", "application/json", "Authorization", "Bearer x"); code != 401 || !strings.Contains(text, "acl in [api.web]") {
+	if code, text, _ := testenv.Ask(t, "POST", base+PathRestart, `{"node":"worker-1"}`, "Content-Type", "application/json", "Authorization", "Bearer x"); code != 401 || !strings.Contains(text, "acl in [api.web]") {
 		t.Errorf("%d %s", code, text)
 	}
 	next, history := frames(t, base)
@@ -275,7 +276,7 @@ func TestFullHouse(t *testing.T) {
 		c, _ := s.feed.join()
 		all = append(all, c)
 	}
-	if code, text, h := get(t, "GET", base+PathFeed, ""); code != 503 || !strings.Contains(text, "picket status") || h.Get("Retry-After") == "" {
+	if code, text, h := testenv.Ask(t, "GET", base+PathFeed, ""); code != 503 || !strings.Contains(text, "picket status") || h.Get("Retry-After") == "" {
 		t.Errorf("%d %s", code, text)
 	}
 	s.feed.leave(all[0])

@@ -13,6 +13,7 @@ import (
 
 	"github.com/picket-nsm/picket/bus/backend/zeromq/broker"
 	"github.com/picket-nsm/picket/bus/backend/zeromq/zmtp"
+	"github.com/picket-nsm/picket/internal/testenv"
 )
 
 func TestBrokerKeys(t *testing.T) {
@@ -70,11 +71,9 @@ func TestBrokerStatistics(t *testing.T) {
 		t.Fatal(err)
 	}
 	sub.Subscribe("a")
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	subDone, done := make(chan error, 1), make(chan error, 1)
-	go func() { subDone <- sub.Run(ctx) }()
-	out := &upRun{} // for its lock
+	testenv.Run(t, sub.Run)
+	done := make(chan error, 1)
+	out := &testenv.Output{}
 	brokerCtx, stop := context.WithCancel(context.Background())
 	defer stop()
 	go func() {
@@ -85,19 +84,15 @@ func TestBrokerStatistics(t *testing.T) {
 			t.Fatal("the subscription does not come")
 		}
 	}
-	lines := strings.Count(out.out(), "\n")
-	for end := time.Now().Add(patience); strings.Count(out.out(), "\n") < lines+2 && time.Now().Before(end); {
+	lines := strings.Count(out.String(), "\n")
+	for end := time.Now().Add(patience); strings.Count(out.String(), "\n") < lines+2 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	stop()
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	cancel()
-	if err := <-subDone; err != nil {
-		t.Fatal(err)
-	}
-	all := strings.Split(strings.TrimSpace(out.out()), "\n")
+	all := strings.Split(strings.TrimSpace(out.String()), "\n")
 	if len(all) < 2 {
 		t.Fatalf("%d lines", len(all))
 	}
@@ -110,7 +105,7 @@ func TestBrokerStatistics(t *testing.T) {
 		seen = seen || s.Topics == 1 && len(s.Peers) == 1 && s.Peers[0].Side == "xpub" && s.Peers[0].Subscriptions == 1
 	}
 	if !seen {
-		t.Errorf("no line shows the subscriber:\n%s", out.out())
+		t.Errorf("no line shows the subscriber:\n%s", out.String())
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -94,22 +93,11 @@ func (m *machine) picket(args ...string) (out string, code int) {
 // upRun is a picket up in the background.
 type upRun struct {
 	cmd  *exec.Cmd
-	mu   sync.Mutex
-	text bytes.Buffer
+	text testenv.Output
 	done chan struct{}
 }
 
-func (u *upRun) Write(p []byte) (int, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.text.Write(p)
-}
-
-func (u *upRun) out() string {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.text.String()
-}
+func (u *upRun) out() string { return u.text.String() }
 
 func (m *machine) up(args ...string) *upRun {
 	m.t.Helper()
@@ -130,7 +118,7 @@ func (m *machine) startIn(dir string, env []string, args ...string) *upRun {
 	}
 	u := &upRun{cmd: m.command(context.Background(), args...), done: make(chan struct{})}
 	u.cmd.Dir, u.cmd.Env = dir, append(u.cmd.Env, env...)
-	u.cmd.Stdout, u.cmd.Stderr = u, u
+	u.cmd.Stdout, u.cmd.Stderr = &u.text, &u.text
 	if err := u.cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}

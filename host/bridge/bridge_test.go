@@ -29,28 +29,6 @@ import (
 
 const aim = time.Minute
 
-type runner interface{ Run(context.Context) error }
-
-// start runs it until the test ends or stop is called.
-func start(t testing.TB, r runner) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		select {
-		case err := <-done:
-			if err != nil {
-				t.Errorf("run: %v", err)
-			}
-		case <-time.After(aim):
-			t.Error("run does not end")
-		}
-	})
-	t.Cleanup(stop)
-	return stop
-}
-
 // town is a cluster: a bus, hosts with a bridge each.
 type town struct {
 	t       testing.TB
@@ -120,7 +98,7 @@ func (w *town) host(id string, loggers ...Logger) *host {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	start(w.t, b)
+	testenv.Run(w.t, b.Run)
 	h := &host{xpub: xpub[0], xsub: xsub[0]}
 	if h.led, err = ledger.Create(w.t.TempDir(), "hub-"+id, "hub", uint64(time.Now().UnixNano())); err != nil {
 		w.t.Fatal(err)
@@ -135,7 +113,7 @@ func (w *town) host(id string, loggers ...Logger) *host {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	h.stop = start(w.t, h.Bridge)
+	h.stop = testenv.Run(w.t, h.Bridge.Run)
 	w.t.Cleanup(h.stop)
 	return h
 }
@@ -225,9 +203,9 @@ func (w *town) node(name string) *picketNode {
 			}
 		},
 	})
-	stopBus := start(w.t, d)
+	stopBus := testenv.Run(w.t, d.Run)
 	flush(w.t, d)
-	stop := start(w.t, n.Cluster)
+	stop := testenv.Run(w.t, n.Cluster.Run)
 	n.stop = func() { stop(); stopBus() }
 	return n
 }
@@ -279,7 +257,7 @@ func (w *town) zeek(h *host, name string) *zeekNode {
 			w.t.Fatal(err)
 		}
 	}
-	n.stop = start(w.t, n.Conn)
+	n.stop = testenv.Run(w.t, n.Conn.Run)
 	flush(w.t, n.Conn)
 	return n
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/picket-nsm/picket/bus/backend"
+	"github.com/picket-nsm/picket/internal/testenv"
 	"github.com/picket-nsm/picket/zeek/record"
 )
 
@@ -117,21 +118,7 @@ func (b Bus) make(t testing.TB, id string, o Options) *node {
 
 // start runs the node until the test ends.
 func (n *node) start(t testing.TB) *node {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- n.Run(ctx) }()
-	n.stop = sync.OnceFunc(func() {
-		cancel()
-		select {
-		case err := <-done:
-			if err != nil {
-				t.Errorf("%s: Run: %v", n.id, err)
-			}
-		case <-time.After(patience):
-			t.Errorf("%s: Run does not return", n.id)
-		}
-	})
-	t.Cleanup(n.stop)
+	n.stop = testenv.Run(t, n.Run)
 	return n
 }
 

@@ -15,15 +15,7 @@ import (
 // run runs a connection until the test ends and waits until it is up.
 func run(t testing.TB, c *Conn) *Conn {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- c.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("%s: %v", c.cfg.ID, err)
-		}
-	})
+	testenv.Run(t, c.Run)
 	flush(t, c)
 	return c
 }

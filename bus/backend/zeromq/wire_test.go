@@ -65,22 +65,8 @@ func startNode(t testing.TB, cfg Config, c codec.Codec) *node {
 		n.peers = append(n.peers, sign+p.ID)
 		n.mu.Unlock()
 	})
-	n.stop = run(t, n.Conn)
+	n.stop = testenv.Run(t, n.Conn.Run)
 	return n
-}
-
-func run(t testing.TB, c *Conn) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- c.Run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("run: %v", err)
-		}
-	})
-	t.Cleanup(stop)
-	return stop
 }
 
 func (n *node) flush(t testing.TB) {
@@ -152,7 +138,7 @@ func TestStart(t *testing.T) {
 	}
 	n := &node{Conn: c}
 	n.join(t)
-	stop := run(t, c)
+	stop := testenv.Run(t, c.Run)
 	n.flush(t)
 	want := []string{
 		"+zeek/supervisor", "+zeek/table/", "+zeek.cluster.pool.worker", "+zeek.cluster.worker",

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -13,30 +12,6 @@ import (
 )
 
 const aim = time.Minute
-
-// runner is what both kinds of socket and the broker have.
-type runner interface {
-	Run(ctx context.Context) error
-}
-
-// start runs it until the test ends or stop is called.
-func start(t testing.TB, r runner) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx) }()
-	var once sync.Once
-	stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := <-done; err != nil {
-				t.Errorf("run: %v", err)
-			}
-		})
-	}
-	t.Cleanup(stop)
-	return stop
-}
 
 func local(cfg Config) Config {
 	cfg.XPUB, cfg.XSUB = []string{"tcp://127.0.0.1:0"}, []string{"tcp://127.0.0.1:0"}
@@ -52,7 +27,7 @@ func startBroker(t testing.TB, cfg Config) (b *Broker, xpub, xsub []string) {
 	if xpub, xsub, err = b.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	start(t, b)
+	testenv.Run(t, b.Run)
 	return b, xpub, xsub
 }
 
@@ -94,7 +69,7 @@ func startNode(t testing.TB, b *Broker, xpub, xsub []string) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stopIn, stopOut := start(t, n.in), start(t, n.out)
+	stopIn, stopOut := testenv.Run(t, n.in.Run), testenv.Run(t, n.out.Run)
 	n.stop = func() { stopIn(); stopOut() }
 	testenv.Eventually(t, aim, "node connected", func() bool { return n.in.Peers() == 1 && n.out.Peers() == 1 })
 	return n

@@ -243,7 +243,7 @@ func TestStoppedSubscriber(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	start(t, out)
+	testenv.Run(t, out.Run)
 	testenv.Eventually(t, aim, "both", func() bool {
 		n := 0
 		for _, p := range b.Status().XPUB.Peers {

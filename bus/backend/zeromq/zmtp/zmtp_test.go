@@ -2,11 +2,9 @@ package zmtp
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"fmt"
 	"net"
-	"sync"
 	"testing"
 	"time"
 
@@ -26,25 +24,7 @@ func run(t testing.TB, cfg Config, hooks Hooks) (s *Socket, bound []string, stop
 	if bound, err = s.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	var once sync.Once
-	stop = func() {
-		once.Do(func() {
-			cancel()
-			select {
-			case err := <-done:
-				if err != nil {
-					t.Errorf("run: %v", err)
-				}
-			case <-time.After(aim):
-				t.Errorf("run does not end")
-			}
-		})
-	}
-	t.Cleanup(stop)
-	return s, bound, stop
+	return s, bound, testenv.Run(t, s.Run)
 }
 
 // inbox gathers what arrives.

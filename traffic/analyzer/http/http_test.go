@@ -16,10 +16,9 @@ import (
 
 // watcher writes down all that it is told, and names files by message and part.
 type watcher struct {
-	rec   *analyzertest.Recorder
-	files *files.Table
-	n     [2]int // messages
-	part  [2]int
+	rec  *analyzertest.Recorder
+	n    [2]int // messages
+	part [2]int
 }
 
 func side(orig bool) int {
@@ -71,8 +70,7 @@ func (w *watcher) Done(c analyzer.Conn, d *http.Done) {
 }
 
 func (w *watcher) End(c analyzer.Conn) {
-	w.files.Finish(c.Now())
-	*w = watcher{rec: w.rec, files: w.files}
+	*w = watcher{rec: w.rec}
 	if !w.rec.Quiet {
 		w.rec.Eventf("over")
 	}
@@ -106,7 +104,7 @@ func harness() analyzertest.Harness {
 		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
 			tab := contents(rec)
 			return http.Factory(config(), http.Deps{Files: tab, NewHandler: func() http.Handler {
-				return &watcher{rec: rec, files: tab}
+				return &watcher{rec: rec}
 			}})
 		},
 		Allocs: 40,
@@ -137,7 +135,7 @@ type talk struct {
 func newTalk(cfg http.Config) *talk {
 	k := &talk{rec: &analyzertest.Recorder{Quiet: true}}
 	k.files = contents(k.rec)
-	k.s = http.New(cfg, http.Deps{Files: k.files, NewHandler: func() http.Handler { return &watcher{rec: k.rec, files: k.files} }})
+	k.s = http.New(cfg, http.Deps{Files: k.files, NewHandler: func() http.Handler { return &watcher{rec: k.rec} }})
 	k.a = k.s.Factory().New(value.ProtoTCP)
 	return k
 }

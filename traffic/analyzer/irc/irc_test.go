@@ -67,19 +67,13 @@ func TestKit(t *testing.T) { analyzertest.Run(t, harness()) }
 func FuzzIRC(f *testing.F) { analyzertest.Fuzz(f, harness()) }
 
 // channel names and ends direct connections.
-type channel struct {
-	rec   *analyzertest.Recorder
-	files *files.Table
-}
+type channel struct{ rec *analyzertest.Recorder }
 
 func (channel) FileHandle(_ analyzer.Conn, _ bool, dst []byte) []byte { return append(dst, 'x') }
 func (channel) FileOver(analyzer.Conn, *files.File)                   {}
 
 func (d channel) Begin(analyzer.Conn) { d.rec.Eventf("begin") }
-func (d channel) End(c analyzer.Conn) {
-	d.files.Finish(c.Now())
-	d.rec.Eventf("over")
-}
+func (d channel) End(analyzer.Conn)   { d.rec.Eventf("over") }
 
 func dataHarness() analyzertest.Harness {
 	return analyzertest.Harness{
@@ -88,7 +82,7 @@ func dataHarness() analyzertest.Harness {
 			tab := analyzertest.Files(rec, func(f *files.File) string {
 				return fmt.Sprintf("file seen=%d missing=%d type=%s source=%s", f.Seen, f.Missing, f.MIME, f.Source)
 			})
-			return irc.DataFactory(tab, func() irc.DataHandler { return channel{rec, tab} })
+			return irc.DataFactory(tab, func() irc.DataHandler { return channel{rec} })
 		},
 		Allocs: 8,
 		// Zeek looks whether an acknowledgement lies in one packet.

@@ -13,17 +13,6 @@ import (
 	"github.com/picket-nsm/picket/zeek/value"
 )
 
-// ended finishes the files of a conversation behind the analyzer.
-type ended struct {
-	analyzer.Analyzer
-	files *files.Table
-}
-
-func (e ended) End(c analyzer.Conn) {
-	e.Analyzer.End(c)
-	e.files.Finish(c.Now())
-}
-
 func harness() analyzertest.Harness {
 	return analyzertest.Harness{
 		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
@@ -34,10 +23,7 @@ func harness() analyzertest.Harness {
 				}
 				return fmt.Sprintf("file %q from orig %t: seen %d of %s, %d lost: %s", f.Name, f.Orig, f.Seen, total, f.Missing, content)
 			})
-			f := smb.Factory(table)
-			open := f.New
-			f.New = func(p value.Proto) analyzer.Analyzer { return ended{open(p), table} }
-			return f
+			return smb.Factory(table)
 		},
 		Allocs: 200, // requests, trees and files with their names
 		State:  64 << 10,

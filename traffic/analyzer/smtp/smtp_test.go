@@ -15,9 +15,8 @@ import (
 
 // watcher writes down all that it is told, and names files by part.
 type watcher struct {
-	rec   *analyzertest.Recorder
-	files *files.Table
-	part  int
+	rec  *analyzertest.Recorder
+	part int
 }
 
 func (w *watcher) Request(c analyzer.Conn, r *smtp.Request) {
@@ -56,8 +55,7 @@ func (w *watcher) Entity(c analyzer.Conn, begins bool) {
 }
 
 func (w *watcher) End(c analyzer.Conn) {
-	w.files.Finish(c.Now())
-	*w = watcher{rec: w.rec, files: w.files}
+	*w = watcher{rec: w.rec}
 	if !w.rec.Quiet {
 		w.rec.Eventf("over")
 	}
@@ -86,7 +84,7 @@ func harness() analyzertest.Harness {
 		Factory: func(rec *analyzertest.Recorder) analyzer.Factory {
 			tab := contents(rec)
 			return smtp.Factory(config(), smtp.Deps{Files: tab, NewHandler: func() smtp.Handler {
-				return &watcher{rec: rec, files: tab}
+				return &watcher{rec: rec}
 			}})
 		},
 		Allocs: 40,
@@ -119,7 +117,7 @@ type talk struct {
 func newTalk(cfg smtp.Config) *talk {
 	k := &talk{rec: &analyzertest.Recorder{Quiet: true}}
 	k.files = contents(k.rec)
-	k.s = smtp.New(cfg, smtp.Deps{Files: k.files, NewHandler: func() smtp.Handler { return &watcher{rec: k.rec, files: k.files} }})
+	k.s = smtp.New(cfg, smtp.Deps{Files: k.files, NewHandler: func() smtp.Handler { return &watcher{rec: k.rec} }})
 	k.a = k.s.Factory().New(value.ProtoTCP)
 	return k
 }
@@ -169,8 +167,8 @@ func TestEndless(t *testing.T) {
 func TestLonelyCR(t *testing.T) {
 	rec := &analyzertest.Recorder{Quiet: true}
 	var got []string
-	h := &headers{watcher: watcher{rec: rec, files: contents(rec)}, got: &got}
-	a := smtp.Factory(smtp.Default(), smtp.Deps{Files: h.files, NewHandler: func() smtp.Handler { return h }}).New(value.ProtoTCP)
+	h := &headers{watcher: watcher{rec: rec}, got: &got}
+	a := smtp.Factory(smtp.Default(), smtp.Deps{Files: contents(rec), NewHandler: func() smtp.Handler { return h }}).New(value.ProtoTCP)
 	a.Deliver(rec, true, []byte("EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 16 LAST\r\nA: 1\r"))
 	a.Deliver(rec, true, []byte("B: 2\rC\r\n\r\n"))
 	a.End(rec)

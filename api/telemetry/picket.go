@@ -80,6 +80,8 @@ func prefixed() []own {
 		{"websocket.refused.", "picket_websocket_refused_total", "What the WebSocket API refused.", false, label{name: "reason"}},
 		{"web.refused.", "picket_web_refused_total", "What the dashboard refused.", false, label{name: "reason"}},
 		{"control.refused.", "picket_control_refused_total", "What the control door refused.", false, label{name: "reason"}},
+		{"websocket.app.in.", "zeek_cluster_websocket_incoming_events_total", "Events from WebSocket clients.", false, label{name: "app"}},
+		{"websocket.app.out.", "zeek_cluster_websocket_outgoing_events_total", "Events to WebSocket clients.", false, label{name: "app"}},
 		{"websocket.closed.", "picket_websocket_closed_total", "WebSocket connections closed, by code.", false, label{name: "code"}},
 	}
 }

@@ -161,6 +161,7 @@ func TestValues(t *testing.T) {
 	x := example()
 	x.Nodes[4].State = "od\"d\\\n\xff"
 	x.Nodes[1].Up = false
+	x.Nodes[4].Total["websocket.app.in.one/1.0"], x.Nodes[4].Total["websocket.app.out.unknown"] = 3, 4
 	w := httptest.NewRecorder()
 	serve(x).Handler().ServeHTTP(w, httptest.NewRequest("GET", PathMetrics, nil))
 	text := w.Body.String()
@@ -174,6 +175,7 @@ func TestValues(t *testing.T) {
 		`picket_records_dropped_total{node="worker-1",path="conn",reason="full",stage="ship"} 3`, `picket_records_written_total{node="logger-1",path="conn"} 6`,
 		`picket_bus_dropped_total{node="proxy-1",reason="queue_full"} 2`, `picket_ledger_value{name="strange.thing",node="hub"} 5`,
 		`picket_node_state{node="worker-1",role="worker",state="od\"d\\\n` + "\uFFFD" + `"} 1`, `picket_node_up{node="logger-1",role="logger"} 0`,
+		`zeek_cluster_websocket_incoming_events_total{app="one/1.0",node="worker-1"} 3`, `zeek_cluster_websocket_outgoing_events_total{app="unknown",node="worker-1"} 4`,
 		`process_cpu_system_seconds_total{node="hub"} 1`, `process_open_fds{node="hub"} 17`,
 	} {
 		if !strings.Contains(text, line+"\n") {

@@ -71,8 +71,6 @@ func (b *builder) zeekNames(n *Node) {
 	for _, x := range []struct{ counter, name, help string }{
 		{"bus.events.published", "zeek_cluster_core_outgoing_events_total", "Events published."},
 		{"bus.events.delivered", "zeek_cluster_core_incoming_events_total", "Events received."},
-		{"websocket.events.in", "zeek_cluster_websocket_incoming_events_total", "Events from WebSocket clients."},
-		{"websocket.events.out", "zeek_cluster_websocket_outgoing_events_total", "Events to WebSocket clients."},
 		{"flow.timers", "zeek_timers_total", "Timers set."},
 	} {
 		if v, ok := c[x.counter]; ok {

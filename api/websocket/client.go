@@ -35,6 +35,7 @@ type client struct {
 	proof  access.Proof
 	may    atomic.Pointer[access.Client] // nil: all
 	app    string
+	counts *app // of its name; set before it is acked
 	hasApp bool
 	style  eventjson.Style
 
@@ -127,6 +128,7 @@ func (c *client) enter(uri string, header http.Header) bool {
 	if strings.ContainsFunc(c.app, badInName) {
 		return refuse(refuseApplication, eventjson.CodeApplication, "Invalid X-Application-Name")
 	}
+	c.counts = c.server.metrics.app(c.app)
 	return true
 }
 

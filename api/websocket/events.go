@@ -141,6 +141,7 @@ func (c *client) event(text []byte) {
 		return
 	}
 	s.metrics.eventsIn.Add(1)
+	c.counts.in.Add(1)
 	if problem := s.publish(c.ctx, c, topic, &e); problem != "" {
 		c.send(eventjson.AppendError(nil, codePublish, access.Clip(problem, 200), ""))
 	}

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"sync"
@@ -14,6 +15,35 @@ type metrics struct {
 
 	mu    sync.Mutex
 	named map[string]uint64
+	apps  map[string]*app
+}
+
+// app counts the events of all clients that give the same X-Application-Name.
+type app struct{ in, out atomic.Uint64 }
+
+// Clients choose the names: so many are told apart, of so many bytes.
+const (
+	maxApps    = 32
+	maxAppName = 32
+	appUnknown = "unknown" // as Zeek calls who gives none
+	appOther   = "other"
+)
+
+// app returns the counters of a name.
+func (m *metrics) app(name string) *app {
+	name = cmp.Or(name[:min(len(name), maxAppName)], appUnknown)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.apps == nil {
+		m.apps = map[string]*app{}
+	}
+	if m.apps[name] == nil && len(m.apps) >= maxApps {
+		name = appOther
+	}
+	if m.apps[name] == nil {
+		m.apps[name] = &app{}
+	}
+	return m.apps[name]
 }
 
 func (m *metrics) count(name string, n uint64) {
@@ -32,10 +62,13 @@ func (s *Server) Counters() map[string]uint64 {
 	m := &s.metrics
 	m.mu.Lock()
 	out := maps.Clone(m.named)
-	m.mu.Unlock()
 	if out == nil {
 		out = map[string]uint64{}
 	}
+	for name, a := range m.apps {
+		out["app.in."+name], out["app.out."+name] = a.in.Load(), a.out.Load()
+	}
+	m.mu.Unlock()
 	s.mu.Lock()
 	out["clients"], out["accepted"] = uint64(len(s.clients)), s.accepted
 	s.mu.Unlock()

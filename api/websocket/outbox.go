@@ -155,7 +155,10 @@ func (c *client) write() {
 			c.lost(events)
 			break
 		}
-		c.server.metrics.eventsOut.Add(uint64(events))
+		if events > 0 {
+			c.server.metrics.eventsOut.Add(uint64(events))
+			c.counts.out.Add(uint64(events))
+		}
 		c.server.metrics.bytesOut.Add(uint64(bytes))
 		c.gather()
 	}

@@ -495,3 +495,34 @@ func TestNothingIsLostBehindTheAck(t *testing.T) {
 	}
 	clients.Wait()
 }
+
+// Events are counted by the name that clients give, as Zeek does; of too many
+// names the rest is one.
+func TestEventsByApplication(t *testing.T) {
+	w := open(t, websocket.Config{}, nil)
+	one := w.dial(websocket.PathV1, "X-Application-Name", "one/1.0")
+	one.subscribe("t")
+	nobody := w.dial(websocket.PathV1)
+	nobody.subscribe("t")
+	one.send(message("t", "e", 1))
+	nobody.want(text("t", "e", count(1)))
+	until(t, "counted", func() bool {
+		n := w.door.Counters()
+		return n["app.in.one/1.0"] == 1 && n["app.out.unknown"] == 1
+	})
+	for i := range 40 {
+		w.dial(websocket.PathV1, "X-Application-Name", fmt.Sprintf("%040d", i)).subscribe()
+		w.dial(websocket.PathV1, "X-Application-Name", fmt.Sprintf("n%d", i)).subscribe()
+	}
+	names := 0
+	for name := range w.door.Counters() {
+		if rest, ok := strings.CutPrefix(name, "app.in."); ok {
+			if names++; len(rest) > 32 {
+				t.Errorf("a name of %d bytes", len(rest))
+			}
+		}
+	}
+	if n, ok := w.door.Counters()["app.in.other"]; !ok || n != 0 || names != 33 {
+		t.Errorf("%d names, other %v %d", names, ok, n)
+	}
+}

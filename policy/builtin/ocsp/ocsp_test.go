@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	fileslog "github.com/picket-nsm/picket/policy/builtin/files"
-	"github.com/picket-nsm/picket/traffic/analyzer"
-	"github.com/picket-nsm/picket/traffic/files"
+	"github.com/picket-nsm/picket/policy/builtin/files/filestest"
+	"github.com/picket-nsm/picket/policy/rows/rowstest"
 	"github.com/picket-nsm/picket/traffic/packet"
 	"github.com/picket-nsm/picket/zeek/value"
 )
@@ -28,58 +28,35 @@ func load(t testing.TB, name string) []byte {
 	return der
 }
 
+// rig gives responses to a Log.
 type rig struct {
-	table *files.Table
-	rows  []string
-	n     int
+	conn *filestest.Conn
+	rows []string
 }
 
 func newRig() *rig {
 	r := &rig{}
-	fl := fileslog.New(fileslog.Default(), func([]value.Value) {})
-	s := Schema()
-	log := New(func(row []value.Value) {
-		var b strings.Builder
-		for i, v := range row {
-			switch {
-			case !v.IsSet() || i == colTS || i == colID:
-			case v.Kind() == value.KindTime:
-				fmt.Fprintf(&b, "%s=%.0f ", s.Fields[i].Name, v.Float())
-			default:
-				fmt.Fprintf(&b, "%s=%s ", s.Fields[i].Name, v.Str())
-			}
-		}
-		r.rows = append(r.rows, strings.TrimSpace(b.String()))
-	}, func(_ packet.Time, name, addl string) { r.rows = append(r.rows, name+" "+addl[:1]) })
-	fl.Use(fileslog.Driver{Name: Name, Types: []string{Type}, New: log.Analyzer})
-	r.table = files.New(files.Default(), fl)
+	log := New(func(row []value.Value) { r.rows = append(r.rows, rowstest.Show(Schema(), row, "ts", "id")) },
+		func(_ packet.Time, name, addl string) { r.rows = append(r.rows, name+" "+addl[:1]) })
+	r.conn = filestest.New(fileslog.Driver{Name: Name, Types: []string{Type}, New: log.Analyzer})
 	return r
 }
 
 func (r *rig) send(b []byte) []string {
 	r.rows = nil
-	r.n++
-	r.table.Whole(r, &files.Side{Source: "SSL", Owner: r}, Type, b)
+	r.conn.Give("SSL", Type, b)
 	return r.rows
 }
-
-func (r *rig) FileHandle(_ analyzer.Conn, _ bool, dst []byte) []byte { return fmt.Append(dst, r.n) }
-func (r *rig) FileOver(analyzer.Conn, *files.File)                   {}
-func (r *rig) ID() analyzer.ID                                       { return analyzer.ID{UID: "C1", Proto: value.ProtoTCP} }
-func (r *rig) Now() packet.Time                                      { return 1e9 }
-func (r *rig) Weird(string, string, string)                          {}
-func (r *rig) Confirm(string)                                        {}
-func (r *rig) Violation(string, string, []byte)                      {}
 
 func TestRows(t *testing.T) {
 	r := newRig()
 	// As openssl ocsp -resp_text shows them.
-	const id = "hashAlgorithm=sha1 issuerNameHash=2C3E2DBF2465F2A0DEA28CB4D694D38497A309C0 " +
-		"issuerKeyHash=3E5964A26EB33BD64AA759709CD7E19E5D7E2DDA serialNumber=1234 "
-	const update = " thisUpdate=1795316006 nextUpdate=1795402406"
+	const id = `hashAlgorithm="sha1" issuerNameHash="2C3E2DBF2465F2A0DEA28CB4D694D38497A309C0" ` +
+		`issuerKeyHash="3E5964A26EB33BD64AA759709CD7E19E5D7E2DDA" serialNumber="1234" `
+	const update = " thisUpdate=1795316006.0 nextUpdate=1795402406.0"
 	for _, c := range []struct{ name, want string }{
-		{"resp", id + "certStatus=good" + update},
-		{"revoked", id + "certStatus=revoked revoketime=1704067200 revokereason=keyCompromise" + update},
+		{"resp", id + `certStatus="good"` + update},
+		{"revoked", id + `certStatus="revoked" revoketime=1704067200.0 revokereason="keyCompromise"` + update},
 	} {
 		if rows := r.send(load(t, c.name)); len(rows) != 1 || rows[0] != c.want {
 			t.Errorf("%s: %q, want %q", c.name, rows, c.want)

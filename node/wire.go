@@ -81,12 +81,12 @@ func wireWorker(c wiring) (*worker, error) {
 		ledger: c.ledger, count: newCounts(c.ledger), extract: out, guard: newGuard(memoryLimit()),
 	}
 	c.line.cut = func(stream string, strings, containers int) { policy.LogCut(w.now, stream, strings, containers) }
-	live := len(c.capture.Files) == 0
-	if live {
+	w.live = len(c.capture.Files) == 0
+	if w.live {
 		w.resume.taken = c.capture.Resume // a socket's packets are numbered for its worker alone
 	}
 	if c.capture.Stats {
-		w.stats = stats.New(c.line.open(stats.Schema()), c.peer, live, w.statCounts)
+		w.stats = stats.New(c.line.open(stats.Schema()), c.peer, w.live, w.statCounts)
 	}
 	if c.capture.CaptureLoss {
 		w.loss = captureloss.New(c.line.open(captureloss.Schema()), c.peer, w.ackCounts)

@@ -36,6 +36,7 @@ type worker struct {
 	resume resume
 	guard  guard
 	now    packet.Time
+	live   bool // packets come as they are sent: where none come, time goes on all the same
 
 	news newsroom // nil: there are no other workers
 	lock bool     // news of others may matter for each packet of this block
@@ -62,6 +63,7 @@ type resume struct {
 type counts struct {
 	received, analyzed, position, bytes *ledger.Counter
 	kernel, filter                      *ledger.Counter
+	time, lag                           *ledger.Counter
 	flows                               *ledger.Counter
 	shed                                shed
 }
@@ -71,6 +73,7 @@ func newCounts(l *ledger.Ledger) counts {
 		received: l.Counter(ledger.PacketsReceived), analyzed: l.Counter(ledger.PacketsAnalyzed),
 		position: l.Counter(ledger.PacketsPosition), bytes: l.Counter(ledger.BytesReceived),
 		kernel: l.Counter(ledger.PacketsKernel), filter: l.Counter(ledger.PacketsFilter),
+		time: l.Counter(ledger.NetworkTime), lag: l.Counter(ledger.PacketsLag),
 		flows: l.Counter(ledger.FlowsOpen), shed: newShed(l),
 	}
 }
@@ -93,8 +96,12 @@ func (w *worker) run(ctx context.Context) error {
 	var err error
 	for {
 		var block []capture.Frame
+		asked := w.deps.Now()
 		if block, err = w.source.Next(ctx); err != nil {
 			break
+		}
+		if w.live && len(block) == 0 {
+			w.silent(asked)
 		}
 		if l, ok := w.source.(lockstepper); ok {
 			w.lock = l.Lockstep()
@@ -129,12 +136,7 @@ func (w *worker) frame(p *packet.Packet, f *capture.Frame) {
 		}
 		return
 	}
-	if f.Time > w.now {
-		w.now = f.Time
-		if w.now >= w.due {
-			w.periodic()
-		}
-	}
+	w.reach(f.Time)
 	if f.Skip {
 		if w.lock && w.news != nil {
 			w.news.At(f.Seq, f.Time, false, w.hear)
@@ -152,6 +154,33 @@ func (w *worker) frame(p *packet.Packet, f *capture.Frame) {
 		w.table.Packet(p)
 	}
 	w.count.analyzed.Add(1)
+}
+
+// reach moves network time on.
+func (w *worker) reach(t packet.Time) {
+	if t <= w.now {
+		return
+	}
+	w.now = t
+	if w.now >= w.due {
+		w.periodic()
+	}
+}
+
+// inFlight is how long a packet may take from its time stamp to us at the most, so
+// that the time of silence does not overtake it: several times what the ring holds
+// a block that is not full.
+const inFlight = 0.1
+
+// silent is called when there was no packet at that time, as the source knows: the
+// connections of an interface that has fallen silent end when their time is up, and
+// not with the next packet, which may be hours away.
+func (w *worker) silent(asked time.Time) {
+	now := packet.Time(float64(asked.UnixMicro())/1e6 - inFlight)
+	if now > w.now {
+		w.reach(now)
+		w.table.Advance(now)
+	}
 }
 
 // lockstepper is an extra ability of a source that is shared in one process: it
@@ -176,6 +205,10 @@ func (w *worker) tick() {
 	w.count.bytes.Set(s.Bytes)
 	w.count.kernel.Set(s.Dropped)
 	w.count.filter.Set(s.Filtered)
+	w.count.time.Set(uint64(w.now * 1e6))
+	if w.live && w.now > 0 {
+		w.count.lag.Set(uint64(w.lag() * 1e6))
+	}
 	t := w.table.Stats()
 	if n := w.guard.shed(t.Active); n > 0 {
 		w.table.Shed(n)
@@ -237,6 +270,12 @@ func (w *worker) finish() {
 	w.line.batcher.Flush()
 }
 
+// lag is how many seconds a live worker is behind; what is still on its way where
+// an interface is silent is not.
+func (w *worker) lag() float64 {
+	return max(0, float64(w.deps.Now().UnixMicro())/1e6-float64(w.now))
+}
+
 // statCounts gives stats.log its numbers.
 func (w *worker) statCounts() stats.Counts {
 	s, t := w.source.Stats(), w.table.Stats()
@@ -248,7 +287,7 @@ func (w *worker) statCounts() stats.Counts {
 		Packets: w.count.analyzed.Load(), Bytes: s.Bytes, Dropped: s.Dropped, Link: s.Link, Filtered: s.Filtered,
 		ActiveTimers: uint64(t.Timers), ReassemTCP: uint64(t.ReassemblyBytes), ReassemFrag: uint64(t.FragBytes),
 		MemoryMB: memoryMB(),
-		Lag:      float64(w.deps.Now().UnixMicro())/1e6 - float64(w.now),
+		Lag:      w.lag(),
 	}
 }
 

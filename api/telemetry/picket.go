@@ -88,7 +88,7 @@ func prefixed() []own {
 
 // shown are counters that other families carry.
 func shown(name string) bool {
-	for _, p := range []string{"packets.received", "packets.position", "bytes.received", "records.written", "bus.events.", "websocket.events.", "flow.active.", "flow.total.", "flow.timers"} {
+	for _, p := range []string{"packets.received", "packets.position", "packets.time", "packets.lag", "bytes.received", "records.written", "bus.events.", "websocket.events.", "flow.active.", "flow.total.", "flow.timers"} {
 		if strings.HasPrefix(name, p) {
 			return true
 		}

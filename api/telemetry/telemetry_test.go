@@ -57,7 +57,7 @@ func example() *Snapshot {
 			} {
 				n.Total[k] = v
 			}
-			n.Life = map[string]uint64{"queue.ship": 2, "flows.open": 5, "flow.active.tcp": 6}
+			n.Life = map[string]uint64{"queue.ship": 2, "flows.open": 5, "flow.active.tcp": 6, "packets.time": 1_700_000_000_500_000, "packets.lag": 13_500}
 		case "logger":
 			n.Total["log.conn.written"] = 6
 		case "manager":
@@ -97,8 +97,6 @@ var unserved = map[string]string{
 	"zeek_timers_pending":                           "one clock, not by Zeek's types",
 	"zeek_triggers_total":                           "no triggers",
 	"zeek_pending_triggers":                         "no triggers",
-	"zeek_net_timestamp_seconds":                    "not noted in ledgers",
-	"zeek_net_packet_lag_seconds":                   "not noted in ledgers",
 	"zeek_cluster_onloop_queue_blocks_total":        "no such queue",
 	"zeek_cluster_zeromq_onloop_drops_total":        "no such queue",
 	"zeek_cluster_zeromq_msg_errors_total":          "picket_bus_dropped_total{reason=...}",
@@ -167,6 +165,7 @@ func TestValues(t *testing.T) {
 	text := w.Body.String()
 	for _, line := range []string{
 		`zeek_net_received_packets_total{node="worker-1"} 378`, `zeek_net_link_packets_total{node="worker-1"} 393`,
+		`zeek_net_timestamp_seconds{node="worker-1"} 1.7000000005e+09`, `zeek_net_packet_lag_seconds{node="worker-1"} 0.0135`,
 		`zeek_net_dropped_packets_total{node="worker-1"} 12`, `zeek_active_sessions{node="worker-1",protocol="tcp"} 6`,
 		`zeek_log_stream_writes_total{module="Conn",node="worker-1",stream="Conn::LOG"} 10`,
 		`zeek_log_writer_writes_total{filter_name="default",module="Conn",node="logger-1",path="conn",stream="Conn::LOG",writer="Log::WRITER_ASCII"} 6`,

@@ -89,6 +89,10 @@ func (b *builder) zeekNames(n *Node) {
 		b.counter("zeek_net_received_packets_total", "Packets received.", float64(v), node)
 		b.counter("zeek_net_dropped_packets_total", "Packets dropped by the kernel before they were received.", float64(dropped), node)
 		b.counter("zeek_net_link_packets_total", "Packets on the link before filters.", float64(v+dropped+c[ledger.PacketsFilter]), node)
+		b.gauge("zeek_net_timestamp_seconds", "Network time: of the last packet, or now where an interface is silent.", float64(n.Life[ledger.NetworkTime])/1e6, node)
+		if lag, ok := n.Life[ledger.PacketsLag]; ok {
+			b.gauge("zeek_net_packet_lag_seconds", "How far network time is behind the clock on the wall.", float64(lag)/1e6, node)
+		}
 		b.counter("zeek_net_filtered_packets_total", "Packets left out by the filter.", float64(c[ledger.PacketsFilter]), node)
 	}
 }

@@ -8,6 +8,8 @@ const (
 	PacketsReceived = "packets.received"       // handed out by the source, this worker's share
 	PacketsAnalyzed = "packets.analyzed"       // gone through flow and analyzers
 	PacketsPosition = "packets.position"       // number of the last packet finished, as capture counts them
+	NetworkTime     = "packets.time"           // of the last packet, or of a silent interface, in µs since 1970
+	PacketsLag      = "packets.lag"            // how far a live worker is behind that, in µs
 	PacketsKernel   = "packets.dropped.kernel" // before they were received
 	PacketsFilter   = "packets.dropped.filter" // likewise
 	PacketsLink     = "packets.dropped.link"   // received, of a link type nobody decodes

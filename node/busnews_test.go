@@ -33,17 +33,17 @@ func TestBusNews(t *testing.T) {
 		}
 		got = nil
 	}
-	b.At(1, 10, false, hear)
+	b.At(1, 10, 0, hear)
 	wants()
 	say(10, "a")
 	say(12, "b")
 	say(11, "c")
-	b.At(1, 11, false, hear)
+	b.At(1, 11, 0, hear)
 	wants("k 10 a", "k 11 c")
-	b.At(1, 11.5, false, hear)
+	b.At(1, 11.5, 0, hear)
 	b.Passed(1, hear)
 	wants()
-	b.At(1, 12, false, hear)
+	b.At(1, 12, 0, hear)
 	wants("k 12 b")
 
 	say(99, "of a clock that is ahead")
@@ -71,7 +71,7 @@ func TestBusNews(t *testing.T) {
 	}
 }
 
-func TestJoint(t *testing.T) {
+func TestBegins(t *testing.T) {
 	segment := func(from, to uint16, flags byte) *packet.Packet {
 		b := make([]byte, 20)
 		b[0], b[1], b[2], b[3], b[13] = byte(from>>8), byte(from), byte(to>>8), byte(to), flags
@@ -84,12 +84,12 @@ func TestJoint(t *testing.T) {
 		{segment(1000, 2000, 0x02), true},  // SYN
 		{segment(1000, 2000, 0x12), false}, // its answer
 		{segment(1000, 2000, 0x10), false},
-		{segment(1000, 21, 0x10), true},
-		{segment(6667, 1000, 0x18), true},
+		{segment(1000, 21, 0x10), false},
+		{segment(21, 1000, 0x03), true},
 		{&packet.Packet{Proto: packet.UDP, Payload: make([]byte, 20)}, false},
 		{&packet.Packet{Proto: packet.TCP, Payload: make([]byte, 4)}, false},
 	} {
-		if got := joint(x.p); got != x.want {
+		if got := begins(x.p); got != x.want {
 			t.Errorf("%v: %v", x.p.Payload, got)
 		}
 	}

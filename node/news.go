@@ -26,9 +26,9 @@ type newsroom interface {
 	Tell(n builtin.News)
 	// At says that the worker turns to the packet with that number and time: what
 	// it tells from now on is of that packet, and what others told before it is
-	// heard now. sync asks that nothing told before it is missing, where that can be
-	// had.
-	At(seq uint64, now packet.Time, sync bool, hear func(builtin.News))
+	// heard now. Nothing is missing that they told at packets up to upTo, where that
+	// can be had.
+	At(seq uint64, now packet.Time, upTo uint64, hear func(builtin.News))
 	// Passed says that all packets up to that number are behind the worker.
 	Passed(seq uint64, hear func(builtin.News))
 	// Finish says that the worker is through with its packets.
@@ -110,7 +110,7 @@ func (b *busNews) take(a []value.Value) {
 }
 
 // At implements newsroom: what has arrived and was told before now is heard.
-func (b *busNews) At(_ uint64, now packet.Time, _ bool, hear func(builtin.News)) {
+func (b *busNews) At(_ uint64, now packet.Time, _ uint64, hear func(builtin.News)) {
 	if float64(now) >= math.Float64frombits(b.due.Load()) {
 		b.hear(func(a *arrived) bool { return a.news.At <= now }, hear)
 	}
@@ -168,6 +168,7 @@ type newsEnd struct {
 	now   uint64        // the packet at hand
 	told  uint64        // how many so far
 	done  atomic.Uint64 // every packet up to it is done
+	wants atomic.Uint64 // it waits for others to have done this; 0: it does not wait
 
 	some  atomic.Int32 // how many are in the inbox
 	inbox []newsItem   // guarded by s.mu
@@ -205,13 +206,11 @@ func (e *newsEnd) Tell(n builtin.News) {
 }
 
 // At implements newsroom.
-func (e *newsEnd) At(seq uint64, _ packet.Time, sync bool, hear func(builtin.News)) {
+func (e *newsEnd) At(seq uint64, _ packet.Time, upTo uint64, hear func(builtin.News)) {
 	before := e.now
 	e.now = seq
 	e.reach(before)
-	if sync {
-		e.wait(before)
-	}
+	e.wait(upTo)
 	e.hear(seq, hear)
 }
 
@@ -222,13 +221,20 @@ func (e *newsEnd) Passed(seq uint64, hear func(builtin.News)) {
 	e.hear(seq, hear)
 }
 
-// reach says how far the worker has come.
+// reach says how far the worker has come. It wakes those who wait for just that.
 func (e *newsEnd) reach(seq uint64) {
+	before := e.done.Load()
 	e.done.Store(seq)
-	if e.s.waiting.Load() > 0 {
-		e.s.mu.Lock()
-		e.s.moved.Broadcast()
-		e.s.mu.Unlock()
+	if e.s.waiting.Load() == 0 {
+		return
+	}
+	for _, o := range e.s.ends {
+		if n := o.wants.Load(); n > before && n <= seq {
+			e.s.mu.Lock()
+			e.s.moved.Broadcast()
+			e.s.mu.Unlock()
+			return
+		}
 	}
 }
 
@@ -242,6 +248,7 @@ func (e *newsEnd) wait(seq uint64) {
 	if !behind() {
 		return
 	}
+	e.wants.Store(seq)
 	s.waiting.Add(1)
 	s.mu.Lock()
 	for behind() {
@@ -249,6 +256,7 @@ func (e *newsEnd) wait(seq uint64) {
 	}
 	s.mu.Unlock()
 	s.waiting.Add(-1)
+	e.wants.Store(0)
 }
 
 // hear hands over what was told at packets before seq, in their order.
@@ -304,13 +312,9 @@ func isControl(a, b uint16) bool {
 	return slices.Contains(controls[:], a) || slices.Contains(controls[:], b)
 }
 
-// joint reports whether a packet may belong to what another worker has told of:
-// it begins a connection, or it is of one that tells.
-func joint(p *packet.Packet) bool {
-	if p.Proto != packet.TCP || len(p.Payload) < 14 {
-		return false
-	}
-	b := p.Payload
+// begins reports whether a packet begins a connection, which another worker may have
+// told of.
+func begins(p *packet.Packet) bool {
 	const syn, ack = 0x02, 0x10
-	return b[13]&(syn|ack) == syn || isControl(uint16(b[0])<<8|uint16(b[1]), uint16(b[2])<<8|uint16(b[3]))
+	return p.Proto == packet.TCP && len(p.Payload) >= 14 && p.Payload[13]&(syn|ack) == syn
 }

@@ -80,6 +80,7 @@ func wireWorker(c wiring) (*worker, error) {
 		resume: resume{seq: c.capture.Resume, received: c.capture.ResumeReceived},
 		ledger: c.ledger, count: newCounts(c.ledger), extract: out, guard: newGuard(memoryLimit()),
 	}
+	w.hears = w.hear
 	c.line.cut = func(stream string, strings, containers int) { policy.LogCut(w.now, stream, strings, containers) }
 	w.live = len(c.capture.Files) == 0
 	if w.live {

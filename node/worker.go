@@ -38,8 +38,12 @@ type worker struct {
 	now    packet.Time
 	live   bool // packets come as they are sent: where none come, time goes on all the same
 
-	news newsroom // nil: there are no other workers
-	lock bool     // news of others may matter for each packet of this block
+	news  newsroom           // nil: there are no other workers
+	hears func(builtin.News) // hear: a method's value is made once, and not for each packet
+	lock  bool               // news of others may matter for packets of this block
+	// joint is the number of the last packet at which another worker may have told
+	// of connections to come.
+	joint uint64
 	// reached is the number of the last packet of the last block.
 	reached uint64
 
@@ -113,7 +117,7 @@ func (w *worker) run(ctx context.Context) error {
 			if n := len(block); n > 0 {
 				w.reached = block[n-1].Seq
 			}
-			w.news.Passed(w.reached, w.hear)
+			w.news.Passed(w.reached, w.hears)
 		}
 		w.tick()
 	}
@@ -139,7 +143,10 @@ func (w *worker) frame(p *packet.Packet, f *capture.Frame) {
 	w.reach(f.Time)
 	if f.Skip {
 		if w.lock && w.news != nil {
-			w.news.At(f.Seq, f.Time, false, w.hear)
+			if f.Joint {
+				w.joint = f.Seq
+			}
+			w.news.At(f.Seq, f.Time, 0, w.hears)
 		}
 		w.table.Advance(f.Time)
 		return
@@ -148,12 +155,26 @@ func (w *worker) frame(p *packet.Packet, f *capture.Frame) {
 	w.count.received.Add(1)
 	decode(p, f)
 	if w.news != nil {
-		w.news.At(f.Seq, f.Time, w.lock && joint(p), w.hear)
+		w.news.At(f.Seq, f.Time, w.upTo(p, f), w.hears)
 	}
 	for ok := true; ok; ok = p.Next() { // one, but for aggregated wireless frames
 		w.table.Packet(p)
 	}
 	w.count.analyzed.Add(1)
+}
+
+// upTo is the packet up to which nothing that other workers told may be missing now:
+// for one of a connection that tells of others, whatever became of those; for one
+// that begins, the last that may have told of it.
+func (w *worker) upTo(p *packet.Packet, f *capture.Frame) uint64 {
+	switch {
+	case !w.lock:
+	case f.Joint:
+		return f.Seq - 1
+	case begins(p):
+		return w.joint
+	}
+	return 0
 }
 
 // reach moves network time on.

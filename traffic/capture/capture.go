@@ -23,6 +23,7 @@ type Frame struct {
 	WireLen int
 	Link    LinkType
 	Skip    bool // another worker's: it only moves the clock
+	Joint   bool // what other workers do may depend on it; share says so
 
 	// NoChecksum says that checksums were left to a network card and are not in
 	// the packet yet; nobody may judge them.

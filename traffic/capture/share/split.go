@@ -25,7 +25,8 @@ const blocks = 4
 //
 // joint, if not nil, tells TCP ports of protocols by which a share's packets may
 // depend on those of others. A share answers Lockstep for the block it handed out
-// last: whether such a packet is in it, or was not long before.
+// last: whether such a packet is in it, or was not long before. Frames of such
+// packets are marked Joint.
 func Split(src capture.Source, n int, joint func(a, b uint16) bool) (shares []capture.Source, run func(context.Context) error) {
 	s := &split{src: src, joint: joint, free: make(chan *block, blocks), gone: make(chan struct{})}
 	for range blocks {
@@ -145,7 +146,8 @@ func (s *split) settle(b *block, p *packet.Packet) {
 		if s.joint == nil {
 			continue
 		}
-		if from, to, ok := tcpPorts(p, f); ok && s.joint(from, to) {
+		from, to, ok := tcpPorts(p, f)
+		if f.Joint = ok && s.joint(from, to); f.Joint {
 			s.until = max(s.until, f.Time+memory)
 		}
 		b.lock = b.lock || f.Time < s.until

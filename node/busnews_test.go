@@ -93,4 +93,24 @@ func TestBegins(t *testing.T) {
 			t.Errorf("%v: %v", x.p.Payload, got)
 		}
 	}
+	said := func(from, to uint16, flags byte, text string) *packet.Packet {
+		p := segment(from, to, flags)
+		p.Payload[12] = 5 << 4
+		p.Payload = append(p.Payload, text...)
+		return p
+	}
+	for _, x := range []struct {
+		p    *packet.Packet
+		want bool
+	}{
+		{said(1000, 21, 0x18, "RETR x\r\n"), true},
+		{said(1000, 21, 0x10, ""), false},
+		{said(21, 1000, 0x18, "150 now\r\n"), false},
+		{said(21, 1000, 0x11, ""), true},
+		{said(21, 1000, 0x14, ""), true},
+	} {
+		if got := concludes(x.p); got != x.want {
+			t.Errorf("%q: %v", x.p.Payload, got)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"slices"
 	"sync"
@@ -207,9 +208,8 @@ func (e *newsEnd) Tell(n builtin.News) {
 
 // At implements newsroom.
 func (e *newsEnd) At(seq uint64, _ packet.Time, upTo uint64, hear func(builtin.News)) {
-	before := e.now
 	e.now = seq
-	e.reach(before)
+	e.reach(seq - 1)
 	e.wait(upTo)
 	e.hear(seq, hear)
 }
@@ -312,9 +312,22 @@ func isControl(a, b uint16) bool {
 	return slices.Contains(controls[:], a) || slices.Contains(controls[:], b)
 }
 
+// TCP flags (RFC 9293, 3.1).
+const fin, syn, rst, ack = 0x01, 0x02, 0x04, 0x10
+
 // begins reports whether a packet begins a connection, which another worker may have
 // told of.
 func begins(p *packet.Packet) bool {
-	const syn, ack = 0x02, 0x10
 	return p.Proto == packet.TCP && len(p.Payload) >= 14 && p.Payload[13]&(syn|ack) == syn
+}
+
+// concludes reports whether a packet of a control connection may have a row written
+// on what others have told: the client says something, or the connection ends.
+func concludes(p *packet.Packet) bool {
+	b := p.Payload
+	if p.Proto != packet.TCP || len(b) < 20 {
+		return true // not to be judged here
+	}
+	client := isControl(binary.BigEndian.Uint16(b[2:]), 0) && len(b) > int(b[12]>>4)*4
+	return client || b[13]&(fin|rst) != 0
 }

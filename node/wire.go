@@ -53,9 +53,10 @@ func wireWorker(c wiring) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
+	var w *worker
 	var tell func(builtin.News)
 	if c.news != nil {
-		tell = c.news.Tell
+		tell = func(n builtin.News) { w.tell(n) }
 	}
 	policy := builtin.New(builtin.Env{
 		Peer: c.peer, Producer: c.ledger.Node, Start: c.ledger.Start, Once: c.once, DHCP: c.dhcp, Files: drivers, Tell: tell,
@@ -74,7 +75,7 @@ func wireWorker(c wiring) (*worker, error) {
 	table := flow.New(cfg, policy, policy.Analyzers)
 	table.Follow(policy.Files.Deadline())
 
-	w := &worker{
+	w = &worker{
 		source: c.source, news: c.news, table: table, policy: policy, line: c.line, deps: c.deps, once: c.once, patience: c.patience,
 		report: reporter.New(c.line.open(reporter.Schema())),
 		resume: resume{seq: c.capture.Resume, received: c.capture.ResumeReceived},

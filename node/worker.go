@@ -44,6 +44,8 @@ type worker struct {
 	// joint is the number of the last packet at which another worker may have told
 	// of connections to come.
 	joint uint64
+	spoke packet.Time    // until then others may tell of connections that it has told them of
+	hosts [2]packet.Addr // of the packet at hand, the outermost ones
 	// reached is the number of the last packet of the last block.
 	reached uint64
 
@@ -142,11 +144,8 @@ func (w *worker) frame(p *packet.Packet, f *capture.Frame) {
 	}
 	w.reach(f.Time)
 	if f.Skip {
-		if w.lock && w.news != nil {
-			if f.Joint {
-				w.joint = f.Seq
-			}
-			w.news.At(f.Seq, f.Time, 0, w.hears)
+		if f.Joint {
+			w.joint = f.Seq
 		}
 		w.table.Advance(f.Time)
 		return
@@ -155,6 +154,7 @@ func (w *worker) frame(p *packet.Packet, f *capture.Frame) {
 	w.count.received.Add(1)
 	decode(p, f)
 	if w.news != nil {
+		w.hosts = [2]packet.Addr{p.Src, p.Dst}
 		w.news.At(f.Seq, f.Time, w.upTo(p, f), w.hears)
 	}
 	for ok := true; ok; ok = p.Next() { // one, but for aggregated wireless frames
@@ -164,17 +164,33 @@ func (w *worker) frame(p *packet.Packet, f *capture.Frame) {
 }
 
 // upTo is the packet up to which nothing that other workers told may be missing now:
-// for one of a connection that tells of others, whatever became of those; for one
+// for one of a connection that told of others, whatever became of those; for one
 // that begins, the last that may have told of it.
 func (w *worker) upTo(p *packet.Packet, f *capture.Frame) uint64 {
 	switch {
 	case !w.lock:
-	case f.Joint:
+	case f.Joint && f.Time < w.spoke && concludes(p):
 		return f.Seq - 1
 	case begins(p):
 		return w.joint
 	}
 	return 0
+}
+
+// spokeFor is for how many seconds others may have something to say of what they
+// were told.
+const spokeFor = 600
+
+// tell passes news on. Where workers share a capture, by pairs of hosts, a connection
+// to come between the two of the packet at hand is our own, and nobody need know.
+func (w *worker) tell(n builtin.News) {
+	if a, b, ok := n.Between(); ok && w.lock {
+		if h := w.hosts; h == [2]packet.Addr{a, b} || h == [2]packet.Addr{b, a} {
+			return
+		}
+		w.spoke = n.At + spokeFor
+	}
+	w.news.Tell(n)
 }
 
 // reach moves network time on.

@@ -67,6 +67,16 @@ func (p *Policy) Hear(n News, table tableLearner) {
 	}
 }
 
+// Between returns the hosts of the connection that the news say is to come, and
+// whether they say so. An unknown host is the zero address.
+func (n *News) Between() (a, b packet.Addr, ok bool) {
+	if n.Kind != expected {
+		return a, b, false
+	}
+	e, ok := parseExpectation(n.Data)
+	return e.Orig, e.Resp, ok && e.Analyzer != ""
+}
+
 func appendExpectation(b []byte, e *analyzer.Expectation) []byte {
 	b = append(append(b, e.Orig[:]...), e.Resp[:]...)
 	b = append(binary.BigEndian.AppendUint16(b, e.RespP), byte(e.Proto))
